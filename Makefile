@@ -1,0 +1,37 @@
+# `make train` and `make test` do all the set-up: in the active virtual environment, or in .venv where none is active.
+PYTHON ?= python3
+ENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
+BIN := $(ENV)/bin
+PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
+SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
+
+.PHONY: train test check format bench
+
+train: $(ENV)/.mmsa-run
+	$(BIN)/mmsa train recipes/corrkd.yaml
+
+test: $(ENV)/.mmsa-dev
+	WANDB_MODE=offline $(BIN)/python -m pytest
+
+check: $(ENV)/.mmsa-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(ENV)/.mmsa-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(ENV)/.mmsa-run
+	$(BIN)/python bench/train.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(ENV)
+
+$(ENV)/.mmsa-run: $(SETTINGS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . $(PLUGINS)
+	touch $@
+
+$(ENV)/.mmsa-dev: $(SETTINGS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' $(PLUGINS)
+	touch $@ $(ENV)/.mmsa-run

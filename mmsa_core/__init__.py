@@ -1,0 +1,1 @@
+"""Multimodal sentiment analysis when modalities go missing."""

@@ -1,0 +1,99 @@
+"""From a recipe to modules, and the contract checks before anything trains."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from mmsa_core import registry
+from mmsa_core.components import Context, Distiller, Masker
+from mmsa_core.errors import UserError
+from mmsa_core.missing import derive
+from mmsa_core.model import Model
+from mmsa_core.recipe import ModelSection, Recipe
+from mmsa_core.tasks import Regression, TaskBase
+from mmsa_core.types import Batch, Modality, Outputs
+
+
+def model(
+    section: ModelSection,
+    task: TaskBase,
+    channels: Mapping[Modality, int],
+    lengths: Mapping[Modality, int],
+    seed: int,
+) -> Model:
+    """A network with weights drawn from `seed` alone."""
+    context = Context(channels=channels, lengths=lengths, dim=section.dim, task=task)  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoders = {m: registry.encoders.get(config.name)(config, context, m) for m, config in section.encoders.items()}
+        fusion = registry.fusions.get(section.fusion.name)(section.fusion, context)
+        return Model(channels, encoders, fusion)
+
+
+def distillers(
+    recipe: Recipe, channels: Mapping[Modality, int], lengths: Mapping[Modality, int], seed: int
+) -> nn.ModuleDict:
+    """The loss terms, checked against task, teacher and fusion; each draws its weights from a source of its own."""
+    context = Context(channels=channels, lengths=lengths, dim=recipe.model.dim, task=recipe.task)
+    terms = {}
+    for label, config in recipe.distillers.items():
+        component = registry.distillers.get(config.name)
+        _check(recipe, label, config.name, component)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "distiller", label))
+            terms[label] = component(config, context)
+    return nn.ModuleDict(terms)
+
+
+def masker(recipe: Recipe) -> Masker | None:
+    """What hides frames from the student, if anything does."""
+    if recipe.masker is None:
+        return None
+    found: Masker = registry.maskers.get(recipe.masker.name)(recipe.masker)
+    return found
+
+
+def _check(recipe: Recipe, label: str, name: str, component: type[Distiller]) -> None:
+    gives = registry.fusions.get(recipe.model.fusion.name).gives
+    where = f"distillers.{label}: '{name}'"
+    if not issubclass(gives, component.reads):
+        raise UserError(
+            f"{where} reads {component.reads.__name__}, but fusion '{recipe.model.fusion.name}' gives "
+            f"{gives.__name__}; choose a fusion that gives {component.reads.__name__} (see `mmsa list`)"
+        )
+    if component.responses and isinstance(recipe.task, Regression):
+        raise UserError(
+            f"{where} compares class responses, and task.kind regression has none; "
+            "use task.kind: bins (a score in classes) or another term"
+        )
+    if component.needs_teacher and recipe.teacher.kind == "none":
+        raise UserError(f"{where} needs a teacher; set for example teacher.kind: trained, or remove the term")
+    if component.representations and recipe.teacher.kind == "ensemble":
+        raise UserError(
+            f"{where} compares representations, and an ensemble of runs has only averaged responses; "
+            "use one run as the teacher, or a term on responses such as kd"
+        )
+
+
+def rehearse(terms: nn.ModuleDict, student: Outputs, teacher: Outputs, batch: Batch, seed: int) -> None:
+    """Run every term once on a small batch, so that shapes that do not fit are found before training.
+
+    It also gives lazy modules their sizes and weights, from `seed` and the term's name.
+    """
+    if terms and student.logits.shape != teacher.logits.shape:
+        raise UserError(
+            f"teacher: its predictions are {teacher.logits.shape[1]} wide, the student's {student.logits.shape[1]}; "
+            "train the teacher with the same task and number of classes"
+        )
+    for label, term in terms.items():
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                torch.manual_seed(derive(seed, "rehearsal", label))
+                term(student, teacher, batch)
+        except RuntimeError as error:
+            raise UserError(
+                f"distillers.{label}: the term does not fit student (joint {tuple(student.joint.shape)}) and teacher "
+                f"(joint {tuple(teacher.joint.shape)}): {error}. Give both the same model.dim and modalities, or use "
+                "a term that projects, such as feature"
+            ) from error

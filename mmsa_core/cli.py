@@ -1,0 +1,163 @@
+"""The command `mmsa`: thin; every subcommand reads its input, calls one function and prints."""
+
+import functools
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmsa_core.errors import UserError
+
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
+)
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """A user's mistake ends with one message and exit code 2; `--debug` shows where it was noticed."""
+
+    @functools.wraps(function)
+    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except UserError as error:
+            if debug:
+                traceback.print_exc()
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+            sys.exit(2)
+        except BrokenPipeError:
+            sys.exit(1)
+
+    return DEBUG(run)
+
+
+@click.group()
+@click.version_option(package_name="mmsa-core")
+def main() -> None:
+    """Multimodal sentiment analysis when modalities go missing."""
+
+
+@main.command()
+@RECIPE
+@SET
+@click.option("--seeds", metavar="A,B,..", help="Seeds, one run for each; overrides the recipe's.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the runs (default: runs/NAME, then runs/NAME-2)."
+)
+@DEVICE
+@command
+def train(recipe: Path, overrides: tuple[str, ...], seeds: str | None, out: Path | None, device: str) -> None:
+    """Train RECIPE for every seed and evaluate it."""
+    from mmsa_core import experiment, recipe_file
+    from mmsa_core.devices import pick
+    from mmsa_core.display import Display
+
+    if seeds is not None:
+        overrides = (*overrides, f"seeds=[{seeds}]")
+    found = recipe_file.load(recipe, overrides)
+    display = Display()
+    report_problems(display.warn)
+    chosen = pick(device)
+    folder = experiment.train(found, out, chosen, " ".join(["mmsa", *sys.argv[1:]]), display)
+    display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--protocol", "protocols", multiple=True, help="inter (modality subsets) or intra (frame rates); both by default."
+)
+@click.option("--split", default="test", show_default=True, type=click.Choice(["valid", "test"]))
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON.")
+@SET
+@DEVICE
+@command
+def evaluate(
+    run: Path, protocols: tuple[str, ...], split: str, json_file: Path | None, overrides: tuple[str, ...], device: str
+) -> None:
+    """Evaluate the student(s) in the folder RUN under missing modalities or frames."""
+    from mmsa_core import reports
+    from mmsa_core.devices import pick
+    from mmsa_core.display import Display
+
+    reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), Display())
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "reader", help="The data set reader for FILE; by default the one that the run was trained with."
+)
+@click.option("--split", help="Predict this split only; by default every split of the file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="CSV to write; by default predictions go to standard output."
+)
+@DEVICE
+@command
+def predict(run: Path, file: Path, reader: str | None, split: str | None, out: Path | None, device: str) -> None:
+    """Predict FILE with the student in the folder RUN; any modality may be missing."""
+    from mmsa_core import reports
+    from mmsa_core.devices import pick
+
+    reports.predict(run, file, reader, split, out, pick(device))
+
+
+@main.command("list")
+@click.argument("kind", required=False, type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]))
+@command
+def list_components(kind: str | None) -> None:
+    """List the installed components; reads metadata only."""
+    from mmsa_core import registry
+
+    for table in registry.ALL:
+        if kind in (None, f"{table.kind}s"):
+            for name in table:
+                click.echo(f"{table.kind:10} {name:20} {' and '.join(table.owners(name))}")
+    report_problems(lambda message: click.echo(f"warning: {message}", err=True))
+
+
+@main.command()
+@click.argument("name")
+@command
+def show(name: str) -> None:
+    """Explain the component NAME: what it is, its fields, types and defaults."""
+    from mmsa_core import reference
+
+    click.echo(reference.describe(name))
+
+
+@main.command()
+@RECIPE
+@SET
+@command
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Validate RECIPE and print it with every default filled in."""
+    from mmsa_core import recipe_file
+
+    click.echo(recipe_file.dump(recipe_file.load(recipe, overrides)), nl=False)
+
+
+@main.command()
+@command
+def schema() -> None:
+    """Print the JSON schema of recipes, installed plugins included, for editors."""
+    from mmsa_core.recipe import Recipe
+
+    click.echo(json.dumps(Recipe.model_json_schema(), indent=2))
+
+
+def report_problems(warn: Callable[[str], None]) -> None:
+    """Say which installed distributions could not be read."""
+    from mmsa_core import registry
+
+    for problem in registry.metadata().problems:
+        warn(problem)

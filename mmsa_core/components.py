@@ -1,0 +1,163 @@
+"""The base classes that core's and plugins' components extend."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Bool, Float
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import Tensor, nn
+
+from mmsa_core.closed import Closed
+from mmsa_core.corpus import Corpus
+from mmsa_core.missing import Draw
+from mmsa_core.tasks import Task
+from mmsa_core.types import Batch, Encoded, Modality, Outputs
+
+
+class ComponentConfig(Closed):
+    """Hyperparameters of one component."""
+
+    name: str = ""
+    """Which component: a name that `mmsa list` shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a component learns from the recipe and the data when it is built.
+
+    `channels` and `lengths` are the feature width and the longest sequence of each modality that
+    the model reads, in the recipe's order; `dim` is the model's width.
+    """
+
+    channels: Mapping[Modality, int]
+    lengths: Mapping[Modality, int]
+    dim: int
+    task: Task
+
+
+class Encoder(nn.Module, ABC):
+    """Turns the frames of one modality into a representation.
+
+    Features of frames that are not observed must not influence the result, and a sample without
+    any observed frame gets `pooled` zero.
+    """
+
+    Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+
+    def __init__(self, config: Any, context: Context, modality: Modality) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(
+        self, features: Float[Tensor, "batch time channels"], observed: Bool[Tensor, "batch time"]
+    ) -> Encoded: ...
+
+
+class Fusion(nn.Module, ABC):
+    """Joins the encoded modalities and predicts; `gives` is the class of outputs that it returns."""
+
+    Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+    gives: ClassVar[type[Outputs]] = Outputs
+
+    def __init__(self, config: Any, context: Context) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, encoded: Mapping[Modality, Encoded]) -> Outputs: ...
+
+
+class OptimizerConfig(Closed):
+    """How parameters are updated."""
+
+    algorithm: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: PositiveFloat = 1e-3
+    """Learning rate."""
+    weight_decay: NonNegativeFloat = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of Adam's moment estimates; sgd does not use them."""
+    momentum: NonNegativeFloat = 0.0
+    """Momentum of sgd; adam does not use it."""
+
+
+class DistillerConfig(ComponentConfig):
+    """What every loss term has."""
+
+    weight: NonNegativeFloat = 1.0
+    """Factor of this term in the objective."""
+    optimizer: OptimizerConfig | None = None
+    """How the term's own parameters are trained; by default as the student's."""
+
+
+class Distiller(nn.Module, ABC):
+    """A training-time loss term of (student, teacher, batch); dropped at inference.
+
+    It may own parameters, which an optimiser of their own trains to minimise the term.
+    """
+
+    Config: ClassVar[type[DistillerConfig]] = DistillerConfig
+    reads: ClassVar[type[Outputs]] = Outputs
+    """The class of outputs that the term needs from the student's fusion."""
+    needs_teacher: ClassVar[bool] = True
+    """Whether it compares the student with a teacher; False for terms of the student alone."""
+    representations: ClassVar[bool] = True
+    """Whether it reads the teacher's representations; an ensemble of teachers has responses only."""
+    responses: ClassVar[bool] = False
+    """Whether it reads class responses; a regression task has none."""
+
+    def __init__(self, config: Any, context: Context) -> None:
+        super().__init__()
+        self.observations: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def forward(self, student: Any, teacher: Any, batch: Batch) -> Float[Tensor, ""]:
+        """The term for one batch; `batch` is what the student saw, with its targets."""
+
+    def observe(self, **values: Float[Tensor, ""]) -> None:
+        """Keep detached scalars of this forward for the log (`distiller.NAME.value`)."""
+        self.observations = {name: value.detach() for name, value in values.items()}
+
+    def diagnose(self, means: Mapping[str, float]) -> str | None:
+        """A warning for the user from the epoch's mean observations, or None."""
+        return None
+
+
+class Masker(ABC):
+    """Hides frames or modalities of a batch: a pure function of the draw and the samples' keys.
+
+    It only turns `observed` from True to False; how a hidden frame is filled is the encoder's business.
+    """
+
+    Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def __call__(self, batch: Batch, draw: Draw) -> Batch: ...
+
+
+class DatasetConfig(ComponentConfig):
+    """What every data set has, whatever its format."""
+
+    normalize: Literal["standard", "none"] = "standard"
+    """`standard`: each feature column is centred and scaled by the observed training frames (a
+    constant column is only centred), so that a hidden frame, which is zero, means "the mean"."""
+    nonfinite: Literal["refuse", "zero"] = "refuse"
+    """What to do with NaN and infinite features: refuse the file, or set them to zero."""
+    score_range: tuple[float, float] | None = None
+    """Lowest and highest possible score in the file; scores are mapped linearly onto the task's range."""
+
+
+class Dataset(ABC):
+    """Reads or makes a corpus."""
+
+    Config: ClassVar[type[DatasetConfig]] = DatasetConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def load(self) -> Corpus:
+        """The corpus; bad input raises `UserError`."""

@@ -1,0 +1,64 @@
+"""A data set in memory: splits of samples, each with feature sequences, visibility and targets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from mmsa_core import missing
+from mmsa_core.types import Modality
+
+SCORE = "score"
+"""A sentiment score, float32 [samples]."""
+LABEL = "label"
+"""One class per sample, int64 [samples]."""
+LABELS = "labels"
+"""Several binary labels at once, int64 [samples, labels]."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split, padded to a common length per modality.
+
+    `targets` holds what the file has of `score`, `label` and `labels`; it may be empty for data
+    that only wait for a prediction.
+    """
+
+    ids: tuple[str, ...]
+    features: Mapping[Modality, Float[Tensor, "samples _time _channels"]]
+    observed: Mapping[Modality, Bool[Tensor, "samples _time"]]
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def key(self) -> Int64[Tensor, " samples"]:
+        """What masks depend on: a hash of each sample's id."""
+        return missing.keys(self.ids)
+
+    def rows(self, keep: Bool[Tensor, " samples"]) -> "Split":
+        """The samples where `keep` is True."""
+        return Split(
+            ids=tuple(name for name, kept in zip(self.ids, keep.tolist(), strict=True) if kept),
+            features={m: x[keep] for m, x in self.features.items()},
+            observed={m: o[keep] for m, o in self.observed.items()},
+            targets={name: t[keep] for name, t in self.targets.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a data set component loads.
+
+    `digest` identifies the content (SHA-256 of the file, or of the generator's parameters);
+    `notes` are sentences for the user about what was found while reading; `names` gives the class
+    names of `label` and the names of the columns of `labels`, where the data say them.
+    """
+
+    splits: Mapping[str, Split]
+    digest: str
+    notes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Core's own datasets, one file each; `pyproject.toml` declares them."""

@@ -1,0 +1,139 @@
+"""What a person sees: progress while training, and tables. Plain lines where the output is no terminal."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mmsa_core.runner import Row, Watcher
+from mmsa_core.tasks import TaskBase
+
+UNDEFINED = "undef."
+PLAIN_WIDTH = 140
+
+
+class Display(Watcher):
+    """Shows progress and passes rows on to the trackers."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        self.trackers: Watcher = Watcher()
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+        self._began = 0.0
+        self._epochs = self._steps = 0
+
+    def note(self, message: str) -> None:
+        self.console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        self.console.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def seed(self, seed: int, seeds: Sequence[int]) -> None:
+        """The next seed begins."""
+        self.console.print(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})", highlight=False)
+
+    def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self._began, self._epochs, self._steps = time.perf_counter(), epochs, steps
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description:8}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[info]}"),
+                console=self.console,
+            )
+            self._bar = self._progress.add_task(stage, total=epochs * steps, info="", speed="")
+            self._progress.start()
+
+    def step(self, stage: str) -> None:
+        if self._progress is not None and self._bar is not None:
+            self._progress.advance(self._bar)
+
+    def rows(self, stage: str, rows: list[Row]) -> None:
+        self.trackers.rows(stage, rows)
+
+    def epoch(self, stage: str, row: Row) -> None:
+        self.trackers.epoch(stage, row)
+        losses = " ".join(f"{n.split('/')[-1]} {v:.3f}" for n, v in row.items() if n.startswith("train/loss/"))
+        names = [n for n in ("loss", "f1_non0", "auc_non0", "f1", "auc", "f1_mean", "auc_mean") if f"valid/{n}" in row]
+        valid = " ".join(f"{n} {number(row[f'valid/{n}'])}" for n in names)
+        passed = time.perf_counter() - self._began
+        speed = row["step"] / passed
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, speed=f"{speed:.1f} step/s", info=f"{losses} | valid {valid}")
+            return
+        left = passed / row["epoch"] * (self._epochs - row["epoch"])
+        self.console.print(
+            f"{stage} epoch {row['epoch']}/{self._epochs} | {losses} | valid {valid}{' *' if row['best'] else ''} "
+            f"| {speed:.1f} step/s, {left:.0f} s left",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def end(self, stage: str) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def results(self, task: TaskBase, found: Mapping[str, Any]) -> None:
+        """The table at the end of a training: validation and test over seeds, beside references."""
+        seeds = found["seeds"]
+        of = f"mean ± std of {len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
+        self.table(f"{found['name']}: {of}", "condition", task, found["conditions"], found["references"])
+
+    def table(
+        self,
+        title: str,
+        corner: str,
+        task: TaskBase,
+        rows: Mapping[str, Mapping[str, Any]],
+        references: Mapping[str, Mapping[str, float | None]],
+    ) -> None:
+        """Conditions by headline metrics; F1 and AUC in percent as the field prints them."""
+        columns = headline(task, rows)
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
+        table.add_column(corner, no_wrap=True)
+        for name in columns:  # a heading of several words can be broken where the terminal is narrow
+            table.add_column(name.replace("_", " "), justify="right")
+        for label, values in rows.items():
+            table.add_row(label, *(cell(name, values.get(name)) for name in columns))
+        if references:
+            table.add_section()
+        for label, plain in references.items():
+            table.add_row(label, *(cell(name, {"mean": plain.get(name)}) if name in plain else "" for name in columns))
+        self.console.print(table)
+
+
+def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The metrics that a table shows: the task's first ones, with the F1 at the validation threshold beside F1."""
+    have = next(iter(rows.values()))
+    names: list[str] = []
+    for name in task.headline:
+        names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
+    return names
+
+
+def cell(name: str, value: Mapping[str, Any] | None) -> str:
+    """A mean with its deviation, where there is one."""
+    if value is None:
+        return ""
+    scale = 1.0 if name in ("mae", "corr") else 100.0
+    text = number(value["mean"], scale)
+    std = value.get("std")
+    return f"{text} ± {number(std, scale)}" if std is not None else text
+
+
+def number(value: float | None, scale: float = 1.0) -> str:
+    """Three significant places of a unit, one decimal of a percentage; undefined values say so."""
+    if value is None:
+        return UNDEFINED
+    return f"{value * scale:.1f}" if scale == 100 else f"{value:.3f}"

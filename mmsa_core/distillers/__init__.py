@@ -1,0 +1,1 @@
+"""Core's own distillers, one file each; `pyproject.toml` declares them."""

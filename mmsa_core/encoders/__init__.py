@@ -1,0 +1,1 @@
+"""Core's own encoders, one file each; `pyproject.toml` declares them."""

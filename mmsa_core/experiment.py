@@ -1,0 +1,179 @@
+"""One recipe from data to run folders: for every seed the teacher, then the student, then its evaluation."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmsa_core import assemble, checkpoint, data, provenance, recipe_file
+from mmsa_core.corpus import Split
+from mmsa_core.display import Display
+from mmsa_core.errors import UserError
+from mmsa_core.evaluation import references, summarize
+from mmsa_core.missing import Draw
+from mmsa_core.model import Model
+from mmsa_core.recipe import EnsembleTeacher, Recipe, RunTeacher
+from mmsa_core.runner import predict
+from mmsa_core.stages import Stages
+from mmsa_core.tracking import JsonLines, Trackers, WandbTracker
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all seeds of an experiment share."""
+
+    recipe: Recipe
+    data: data.Data
+    device: torch.device
+    out: Path
+    command: str
+    display: Display
+
+
+def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, display: Display) -> Path:
+    """Train and evaluate every seed; returns the experiment's folder.
+
+    Raises:
+        UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
+    """
+    folder = fresh_folder(recipe, out)
+    recipe = anchored(recipe)
+    setting = Setting(recipe, data.load(recipe), device, folder, command, display)
+    for note in setting.data.notes:
+        display.note(note)
+    results = {}
+    for seed in recipe.seeds:
+        display.seed(seed, recipe.seeds)
+        results[seed] = run_seed(setting, seed)
+    found = {
+        "name": recipe.name,
+        "seeds": list(recipe.seeds),
+        "conditions": {
+            name: summarize([results[seed]["conditions"][name] for seed in recipe.seeds])
+            for name in results[recipe.seeds[0]]["conditions"]
+        },
+        "references": references(recipe.task, setting.data.splits["train"], setting.data.splits["test"]),
+    }
+    checkpoint.write_json(folder / "results.json", found)
+    display.results(recipe.task, found)
+    return folder
+
+
+def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
+    """Train teacher and student with one seed, evaluate the student, and write the run folder."""
+    recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
+    folder = setting.out / f"seed-{seed}"
+    folder.mkdir(parents=True)
+    began = time.perf_counter()
+    checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+    about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
+    checkpoint.write_json(folder / "provenance.json", about)
+    trackers = Trackers(setting.display.warn)
+    trackers.add("metrics.jsonl", lambda: JsonLines(folder / "metrics.jsonl"))
+    if recipe.track.wandb is not None:
+        wandb = recipe.track.wandb
+        trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
+    setting.display.trackers = trackers
+    with component_warnings(setting.display):
+        results = _train_stages(setting, recipe, seed, folder)
+    checkpoint.write_json(folder / "results.json", results)
+    checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
+    trackers.finish(results)
+    return results
+
+
+def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
+    splits = {n: data.to_device(s, setting.device) for n, s in setting.data.splits.items() if n in data.SPLITS}
+    on_device = replace(setting.data, splits=splits)
+    trainer, taught = Stages(recipe, on_device, seed, setting.device, setting.display).student()
+    fit = trainer.fit(splits["train"], splits["valid"])
+    channels, lengths = setting.data.channels, setting.data.lengths
+    checkpoint.save_model(folder / "student.safetensors", trainer.network, channels, lengths)
+    if taught is not None:
+        checkpoint.save_model(folder / "teacher.safetensors", taught, channels, lengths)
+    if len(trainer.terms.modules):
+        checkpoint.write_tensors(folder / "distillers.safetensors", trainer.terms.modules.state_dict(), {})
+    return _evaluate(setting, recipe, trainer.network, splits, folder) | {
+        "seed": seed,
+        "best_epoch": fit.best_epoch,
+        "epochs": fit.epochs,
+        "selected_by": recipe.train.select,
+    }
+
+
+def _evaluate(
+    setting: Setting, recipe: Recipe, student: Model, splits: dict[str, Split], folder: Path
+) -> dict[str, Any]:
+    """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
+    task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
+    draws = [Draw("valid", recipe.evaluate.seed, n) for n in range(recipe.train.valid_draws if masker else 1)]
+    chosen_on = predict(student, splits["valid"], task, draws, masker, size)
+    threshold = task.threshold(*chosen_on)
+    found = {"valid_masked": task.metrics(*chosen_on, threshold)} if masker else {}
+    found["valid_complete"] = task.metrics(*predict(student, splits["valid"], task, draws[:1], None, size), threshold)
+    if masker:
+        test_draws = [Draw("test", recipe.evaluate.seed, draw.epoch) for draw in draws]
+        found["test_masked"] = task.metrics(
+            *predict(student, splits["test"], task, test_draws, masker, size), threshold
+        )
+    logits, target = predict(student, splits["test"], task, draws[:1], None, size)
+    found["test_complete"] = task.metrics(logits, target, threshold)
+    write_predictions(folder / "predictions.csv", task, splits["test"], logits)
+    return {"threshold": threshold, "conditions": found}
+
+
+def write_predictions(path: Path, task: Any, split: Split, logits: torch.Tensor) -> None:
+    """One row per sample: id, the modalities that it has, prediction, target."""
+    columns, target = task.prediction(logits), split.targets[task.needs].tolist()
+    flat = [" ".join(map(str, value)) if isinstance(value, list) else value for value in target]
+    rows = zip(split.ids, data.seen(split), *columns.values(), flat, strict=True)
+    checkpoint.write_csv(path, ["id", "seen", *columns, "target"], rows)
+
+
+def fresh_folder(recipe: Recipe, out: Path | None) -> Path:
+    """A folder for the experiment that holds nothing yet."""
+    if out is None:
+        base = Path("runs") / recipe.name
+        numbered = (base.with_name(f"{base.name}-{n}") for n in range(2, 10**6))
+        out = base if not base.exists() else next(path for path in numbered if not path.exists())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out}: already holds something, and nothing is overwritten; name a new folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be made: {error}") from error
+    return out
+
+
+def anchored(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths, so that a run folder can be used from anywhere."""
+    update: dict[str, Any] = {}
+    path = getattr(recipe.data, "path", None)
+    if isinstance(path, Path):
+        update["data"] = recipe.data.model_copy(update={"path": path.absolute()})
+    if isinstance(recipe.teacher, RunTeacher):
+        update["teacher"] = recipe.teacher.model_copy(update={"run": recipe.teacher.run.absolute()})
+    if isinstance(recipe.teacher, EnsembleTeacher):
+        runs = tuple(run.absolute() for run in recipe.teacher.runs)
+        update["teacher"] = recipe.teacher.model_copy(update={"runs": runs})
+    return recipe.model_copy(update=update)
+
+
+@contextmanager
+def component_warnings(display: Display) -> Iterator[None]:
+    """Show what components say through the `mmsa` logger."""
+    handler = logging.Handler()
+    handler.emit = lambda record: display.warn(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("mmsa")
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate

@@ -1,0 +1,1 @@
+"""Core's own fusions, one file each; `pyproject.toml` declares them."""

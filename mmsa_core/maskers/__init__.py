@@ -1,0 +1,1 @@
+"""Core's own maskers, one file each; `pyproject.toml` declares them."""

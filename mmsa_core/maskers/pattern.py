@@ -1,0 +1,39 @@
+"""Hides the same modalities of every sample: the fixed conditions of the field's robustness tables."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.errors import UserError
+from mmsa_core.missing import Draw
+from mmsa_core.types import Batch, Modality
+
+Names = Annotated[tuple[Modality, ...], Field(min_length=1)]
+
+
+class Pattern(Masker):
+    """Keeps or hides the named modalities, to the letter: a sample that has none of the kept ones ends with nothing."""
+
+    class Config(ComponentConfig):
+        keep: Names | None = None
+        """The only modalities that stay."""
+        hide: Names | None = None
+        """The modalities that go; give either this or `keep`."""
+
+        @model_validator(mode="after")
+        def _one(self) -> "Pattern.Config":
+            if (self.keep is None) == (self.hide is None):
+                raise ValueError("give either keep or hide, for example keep: [text]")
+            return self
+
+    config: Config
+
+    def __call__(self, batch: Batch, draw: Draw) -> Batch:
+        named = self.config.keep or self.config.hide or ()
+        unknown = [m for m in named if m not in batch.observed]
+        if unknown:
+            known = ", ".join(batch.observed)
+            raise UserError(f"masker 'pattern' names {', '.join(map(repr, unknown))}, but the data have {known}")
+        gone = set(named) if self.config.hide else set(batch.observed) - set(named)
+        return batch.hide({m: batch.observed[m] for m in batch.observed if m in gone})

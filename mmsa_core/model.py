@@ -1,0 +1,60 @@
+"""One network: features standardised, an encoder per modality, then a fusion."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmsa_core.components import Encoder, Fusion
+from mmsa_core.corpus import Split
+from mmsa_core.types import Batch, Modality, Outputs
+
+
+class Standardize(nn.Module):
+    """Centres and scales each feature column; its statistics travel with the weights."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+
+    def fit(self, frames: Float[Tensor, "frames channels"]) -> None:
+        """Take mean and deviation of the observed training frames; a constant column is only centred."""
+        if not len(frames):
+            return
+        exact = frames.double()
+        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
+        constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.masked_fill(constant, 1.0)))
+
+    def forward(self, x: Float[Tensor, "batch time channels"]) -> Float[Tensor, "batch time channels"]:
+        return (x - self.mean) * self.scale
+
+
+class Model(nn.Module):
+    """Encodes each modality, then fuses."""
+
+    def __init__(self, channels: Mapping[Modality, int], encoders: Mapping[Modality, Encoder], fusion: Fusion) -> None:
+        super().__init__()
+        self.standardize = nn.ModuleDict({m: Standardize(width) for m, width in channels.items()})
+        self.encoders = nn.ModuleDict(encoders)
+        self.fusion = fusion
+
+    def fit_statistics(self, train: Split) -> None:
+        """Standardise by the observed frames of a training split from now on."""
+        for modality, module in self.standardize.items():
+            assert isinstance(module, Standardize)
+            module.fit(train.features[modality][train.observed[modality]])
+
+    def forward(self, batch: Batch) -> Outputs:
+        encoded = {
+            m: encoder(self.standardize[m](batch.features[m]), batch.observed[m])
+            for m, encoder in self.encoders.items()
+        }
+        outputs: Outputs = self.fusion(encoded)
+        return outputs

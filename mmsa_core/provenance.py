@@ -1,0 +1,56 @@
+"""Where numbers come from: versions, data, source, device, command."""
+
+import platform
+import subprocess
+import sys
+from hashlib import sha256
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmsa_core import recipe_file, registry
+from mmsa_core.data import Data
+from mmsa_core.recipe import Recipe
+
+
+def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, command: str) -> dict[str, Any]:
+    """What a reader needs to repeat a run, or to see why it differs."""
+    commit, dirty = source()
+    return {
+        "command": command,
+        "seed": seed,
+        "recipe_sha256": sha256(recipe_file.dump(recipe).encode()).hexdigest(),
+        "data_sha256": data.digest,
+        "splits": {name: len(split) for name, split in data.splits.items()},
+        "versions": versions(),
+        "commit": commit,
+        "uncommitted_changes": dirty,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python, the libraries that numbers depend on, and every distribution that brings components."""
+    owners = {claim.owner.split(" ")[0] for claims in registry.metadata().claims.values() for claim in claims}
+    wanted = {"torch", "numpy", "scikit-learn", "pydantic", "safetensors", *owners}
+    found = {registry.canonical(d.name): d.version for d in distributions() if registry.canonical(d.name) in wanted}
+    return {"python": sys.version.split()[0], **dict(sorted(found.items()))}
+
+
+def source() -> tuple[str | None, bool | None]:
+    """The git commit that the code was run from, and whether files differ from it; None outside git."""
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", ".")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", *arguments]
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

@@ -1,0 +1,234 @@
+"""The recipe: one experiment as a typed, frozen object. `recipe_file` reads it from YAML."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from mmsa_core import registry
+from mmsa_core.closed import Closed
+from mmsa_core.components import ComponentConfig, DatasetConfig, DistillerConfig, OptimizerConfig
+from mmsa_core.errors import UserError
+from mmsa_core.tasks import Task
+
+
+@dataclass(frozen=True)
+class Named:
+    """A component written as `{name: ..., fields}`: validated by the Config of the class it names."""
+
+    registry: registry.Registry[Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        dump = core_schema.plain_serializer_function_ser_schema(lambda config: config.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self.registry.config, serialization=dump)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """One alternative for each installed component; those that do not import are left out."""
+        alternatives = []
+        for name in self.registry:
+            try:
+                config = self.registry.get(name).Config
+            except UserError:
+                continue
+            found = dict(handler.resolve_ref_schema(handler(config.__pydantic_core_schema__)))
+            found["properties"] = found.get("properties", {}) | {"name": {"const": name}}
+            found["required"] = ["name", *(key for key in found.get("required", []) if key != "name")]
+            alternatives.append(found)
+        return {"oneOf": alternatives}
+
+
+Encoder = Annotated[ComponentConfig, Named(registry.encoders)]
+Fusion = Annotated[ComponentConfig, Named(registry.fusions)]
+DistillerTerm = Annotated[DistillerConfig, Named(registry.distillers)]
+Masker = Annotated[ComponentConfig, Named(registry.maskers)]
+Data = Annotated[DatasetConfig, Named(registry.datasets)]
+
+
+class ModelSection(Closed):
+    """The network: an encoder per modality, then a fusion."""
+
+    dim: PositiveInt = 40
+    """Width of a modality's representation (the CorrKD paper's d = 40)."""
+    encoders: Annotated[dict[str, Encoder], Field(min_length=1)]
+    """Modality to encoder; modalities of the data that are not named here are not read."""
+    fusion: Fusion
+
+
+class Train(OptimizerConfig):
+    """How a network is trained and picked."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over the steps: as it is, or falling to zero along half a cosine."""
+    clip: PositiveFloat | None = None
+    """Largest norm of the student's gradient; None does not clip."""
+    select: str = "loss"
+    """What picks the epoch on validation: `loss` (task loss) or a metric, both under the recipe's masks."""
+    patience: PositiveInt | None = None
+    """Stop after so many epochs without a better validation value; None trains them all."""
+    valid_draws: PositiveInt = 3
+    """Validation is averaged over so many draws of the recipe's masks (one where there are none)."""
+    average: Literal["none", "ema"] = "none"
+    """`ema`: validate, pick and keep the exponential moving average of the weights."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.97
+    """Decay of that average per step."""
+
+
+class NoTeacher(Closed):
+    """The student learns from the task alone (and from distillers that need no teacher: they see the student twice)."""
+
+    kind: Literal["none"] = "none"
+
+
+class SelfTeacher(Closed):
+    """The student's own outputs of the same forward pass, for terms between its own parts."""
+
+    kind: Literal["self"]
+
+
+class Frozen(Closed):
+    """A teacher that does not change while the student trains; it sees what the data have."""
+
+    cache: bool = True
+    """Compute each sample's outputs once and keep them; the numbers are the same without."""
+
+
+class TrainedTeacher(Frozen):
+    """Trained first, in the same command, on what the data have."""
+
+    kind: Literal["trained"]
+    require: Literal["any", "complete"] = "any"
+    """`complete` trains it only on samples that have every modality."""
+    model: ModelSection | None = None
+    """Its network; by default the student's."""
+    train: Train | None = None
+    """Its training; by default the student's."""
+
+
+class RunTeacher(Frozen):
+    """The student of an earlier run, rebuilt from its folder."""
+
+    kind: Literal["run"] = "run"
+    run: Path
+    """A run folder (of one seed, or of several: then the folder of the same seed is taken)."""
+
+
+class EnsembleTeacher(Frozen):
+    """The averaged class responses of several runs."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    runs: Annotated[tuple[Path, ...], Field(min_length=1)]
+
+
+class EmaTeacher(Closed):
+    """A moving average of the student's weights that sees the complete sample (mean teacher)."""
+
+    kind: Literal["ema"]
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.97
+    """Share of the old average kept at each step."""
+
+
+def _teacher_kind(data: Any) -> str | None:
+    """`{run: ...}` and `{runs: [...]}` need no kind."""
+    if not isinstance(data, dict):
+        return getattr(data, "kind", None)
+    shorthand = "run" if "run" in data else "ensemble" if "runs" in data else None
+    found = data.get("kind", shorthand)
+    return found if isinstance(found, str) else None
+
+
+Teacher = Annotated[
+    Annotated[NoTeacher, Tag("none")]
+    | Annotated[SelfTeacher, Tag("self")]
+    | Annotated[TrainedTeacher, Tag("trained")]
+    | Annotated[RunTeacher, Tag("run")]
+    | Annotated[EnsembleTeacher, Tag("ensemble")]
+    | Annotated[EmaTeacher, Tag("ema")],
+    Discriminator(
+        _teacher_kind,
+        custom_error_type="teacher_kind",
+        custom_error_message="a teacher has kind: none, self, trained, run, ensemble or ema "
+        "(or is written {{run: FOLDER}})",
+    ),
+]
+
+
+class Evaluate(Closed):
+    """How a trained student is evaluated."""
+
+    seed: int = 0
+    """Seed of the protocols' masks: the same for every run, so that methods meet identical holes."""
+    batch_size: PositiveInt = 256
+
+
+class Log(Closed):
+    """What is written while training."""
+
+    gradients_every: NonNegativeInt = 50
+    """Every so many steps each term's gradient norm on the student is logged; 0 never."""
+
+
+class Wandb(Closed):
+    """Weights & Biases."""
+
+    project: str = "mmsa"
+    entity: str | None = None
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """`auto`: as WANDB_MODE says, else online where an API key is configured, else offline."""
+    tags: tuple[str, ...] = ()
+
+
+class Track(Closed):
+    """Where a run is logged besides its own metrics.jsonl."""
+
+    wandb: Wandb | None = None
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"each seed once, found {', '.join(map(str, seeds))}")
+    return seeds
+
+
+class Recipe(Closed):
+    """One experiment: every number that affects a result is in it."""
+
+    schema_version: ClassVar[int] = 1
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Names the default run folder and the group in W&B."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_distinct)] = (1111,)
+    """One run for each."""
+    data: Data
+    task: Task
+    model: ModelSection
+    teacher: Teacher = NoTeacher()
+    masker: Masker | None = None
+    """What the student sees in training and validation; None hides nothing."""
+    distillers: dict[str, DistillerTerm] = Field(default_factory=dict)
+    """Loss terms beside the task's, by a name of your choice."""
+    train: Train
+    evaluate: Evaluate = Evaluate()
+    log: Log = Log()
+    track: Track = Track()
+
+    @model_validator(mode="after")
+    def _names(self) -> "Recipe":
+        for label in self.distillers:
+            if label in ("task", "total") or not label.isidentifier():
+                raise ValueError(f"distillers: '{label}' cannot name a term; use letters, digits and _, not 'task'")
+        return self

@@ -1,0 +1,190 @@
+"""Component tables, filled by entry points: how core and plugins are found. Imports no torch.
+
+A component is found by the name that its package declares in `pyproject.toml`:
+
+    [project.entry-points."mmsa.distillers"]
+    "corrkd.scd" = "mmsa_corrkd.scd:SampleContrastive"
+
+Core declares its own components in the same way, so a plugin has no smaller rights than core.
+Names are read from metadata; a class is imported when it is first asked for.
+"""
+
+import configparser
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import entrypoints
+
+from mmsa_core.errors import UserError
+
+T = TypeVar("T")
+GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One distribution's claim to a component name."""
+
+    name: str
+    target: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the installed distributions declare, and what could not be read of it."""
+
+    claims: dict[str, tuple[Claim, ...]]
+    problems: tuple[str, ...]
+
+
+def blocked() -> set[str]:
+    """Distributions that `MMSA_PLUGINS_BLOCK=name,...` switches off."""
+    return {canonical(name) for name in os.environ.get("MMSA_PLUGINS_BLOCK", "").split(",") if name.strip()}
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as PyPI compares it."""
+    return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+@cache
+def metadata() -> Metadata:
+    """Read every distribution's entry points, each file by itself.
+
+    A file that is malformed, repeats a key or names an impossible target is reported with its
+    distribution and version; everything else goes on working.
+    """
+    claims: dict[str, list[Claim]] = {group: [] for group in GROUPS}
+    problems: list[str] = []
+    seen: set[str] = set()
+    for path in entry_point_files():
+        info = entrypoints.Distribution.from_name_version(path.parent.stem)
+        name = canonical(info.name)
+        if name in seen or name in blocked():
+            continue
+        seen.add(name)
+        owner = f"{name} {info.version}"
+        parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
+        try:
+            parser.read_string(path.read_text(encoding="utf-8"))
+        except (configparser.Error, OSError, UnicodeDecodeError) as error:
+            if "mmsa" in name or "mmsa." in str(error):
+                problems.append(f"{owner}: its entry points cannot be read ({path}): {error}")
+            continue
+        for group in set(GROUPS) & set(parser.sections()):
+            for key, target in parser[group].items():
+                try:
+                    entrypoints.EntryPoint.from_string(target, key)
+                except entrypoints.BadEntryPoint:
+                    problems.append(f"{owner}: [{group}] {key} = {target!r} is not module:Class ({path})")
+                else:
+                    claims[group].append(Claim(key, target, owner))
+    if problems and os.environ.get("MMSA_PLUGINS_STRICT") == "1":
+        raise UserError("broken plugins (MMSA_PLUGINS_STRICT=1):\n  " + "\n  ".join(problems))
+    return Metadata({group: tuple(found) for group, found in claims.items()}, tuple(problems))
+
+
+def entry_point_files() -> Iterator[Path]:
+    """The entry_points.txt of every distribution on the import path, first come first."""
+    for folder in dict.fromkeys(sys.path):
+        root = glob.escape(folder or ".")
+        for pattern in ("*.dist-info", "*.egg-info"):
+            yield from (Path(p) for p in sorted(glob.glob(os.path.join(root, pattern, "entry_points.txt"))))
+
+
+def suggestions(name: str, known: Sequence[str]) -> str:
+    """` Did you mean ...?` with the known names that are close, or that end in `name`; else nothing."""
+    ending = [each for each in known if each.split(".")[-1] == name]
+    by_ending = {each.split(".")[-1]: each for each in known}
+    close = ending or get_close_matches(name, known, n=2)
+    close = close or [by_ending[each] for each in get_close_matches(name, list(by_ending), n=1)]
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+class Registry(Generic[T]):
+    """Maps names to component classes of one base class."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.group = f"mmsa.{kind}s"
+        self._loaded: dict[str, type[T]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._loaded, *(claim.name for claim in metadata().claims[self.group])}))
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}s: {', '.join(self)}>"
+
+    @property
+    def base(self) -> type[T]:
+        """The class that every component of this kind extends."""
+        found: type[T] = getattr(import_module("mmsa_core.components"), self.kind.capitalize())
+        return found
+
+    def owners(self, name: str) -> tuple[str, ...]:
+        """The distributions (name and version) that claim `name`."""
+        found = tuple(claim.owner for claim in metadata().claims[self.group] if claim.name == name)
+        return found or ("registered in this process",)
+
+    def get(self, name: str) -> type[T]:
+        """The class registered as `name`; an error names what is wrong and whose fault it is."""
+        if name in self._loaded:
+            return self._loaded[name]
+        claim = self._claim(name)
+        try:
+            component = entrypoints.EntryPoint.from_string(claim.target, name).load()
+        except Exception as error:
+            raise UserError(
+                f"{self.kind} '{name}' of {claim.owner} cannot be imported from {claim.target}: "
+                f"{type(error).__name__}: {error}. Repair or uninstall that distribution."
+            ) from error
+        return self.register(name, component, owner=claim.owner)
+
+    def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
+        """Register a class by hand, for notebooks and tests."""
+        if not (isinstance(component, type) and issubclass(component, self.base)):
+            raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} is not a {self.base.__name__}")
+        if self._loaded.get(name, component) is not component:
+            raise UserError(f"{self.kind} '{name}' of {owner} is already {self._loaded[name]!r}")
+        self._loaded[name] = component
+        return component
+
+    def config(self, data: Any) -> Any:
+        """Validate `{"name": ..., **fields}` with the Config of the class that `name` refers to."""
+        if not isinstance(data, dict):
+            if hasattr(data, "model_fields_set"):
+                return data
+            raise ValueError(f"expected a {self.kind} as {{name: ..., ...}}, found {data!r}")
+        if "name" not in data:
+            raise ValueError(f"a {self.kind} needs a name. Known: {', '.join(self)}")
+        try:
+            component: Any = self.get(str(data["name"]))
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return component.Config.model_validate(data)
+
+    def _claim(self, name: str) -> Claim:
+        found = [claim for claim in metadata().claims[self.group] if claim.name == name]
+        if not found:
+            raise UserError(f"unknown {self.kind} '{name}'.{suggestions(name, list(self))} Known: {', '.join(self)}")
+        if len(found) > 1:
+            owners = " and ".join(claim.owner for claim in found)
+            raise UserError(f"{self.kind} '{name}' is claimed by {owners}; uninstall one of them")
+        return found[0]
+
+
+encoders: Registry[Any] = Registry("encoder")
+fusions: Registry[Any] = Registry("fusion")
+distillers: Registry[Any] = Registry("distiller")
+maskers: Registry[Any] = Registry("masker")
+datasets: Registry[Any] = Registry("dataset")
+ALL = (encoders, fusions, distillers, maskers, datasets)

@@ -1,0 +1,123 @@
+"""What `mmsa evaluate` and `mmsa predict` do: run folders in; tables, CSV and JSON out."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from mmsa_core import checkpoint, data, protocol, registry
+from mmsa_core.components import Dataset
+from mmsa_core.corpus import Corpus
+from mmsa_core.display import Display
+from mmsa_core.errors import UserError
+from mmsa_core.evaluation import evaluate as evaluate_runs
+from mmsa_core.runner import predict as predict_logits
+
+PICKLES = ("mmsa-pickle", "mult-pickle")
+
+
+def evaluate(
+    run: Path,
+    protocols: Sequence[str],
+    split: str,
+    json_file: Path | None,
+    overrides: Sequence[str],
+    device: torch.device,
+    display: Display,
+) -> None:
+    """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
+    if json_file is not None and json_file.exists():
+        raise UserError(f"--json {json_file}: exists, and nothing is overwritten; name a new file")
+    runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
+    found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
+    prepared = data.load(runs[0].recipe)
+    for each in runs:
+        if each.provenance.get("data_sha256") != prepared.digest:
+            display.warn(f"{each.folder}: the data are not those that it was trained on (another SHA-256)")
+    task, written = runs[0].recipe.task, []
+    for chosen in found_protocols:
+        found = evaluate_runs(runs, prepared.splits["train"], prepared.splits[split], chosen, device)
+        found["split"] = split
+        of = f"{len(runs)} seeds, mean ± std" if len(runs) > 1 else f"seed {found['seeds'][0]}"
+        title = f"{runs[0].recipe.name}, {split} split ({found['samples']} samples), protocol {chosen.name}: {of}"
+        corner = "seen" if chosen.name == "inter" else "missing rate"
+        display.table(title, corner, task, found["conditions"] | found["averages"], found["references"])
+        for name, members in found["averaged"].items():
+            display.console.print(f"{name}: mean over {', '.join(members)}", highlight=False)
+        table = run / f"evaluate-{chosen.name}{'' if split == 'test' else '-' + split}.csv"
+        write_csv(table, found)
+        display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
+        written.append(found)
+    if json_file is not None:
+        checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
+
+
+def write_csv(path: Path, found: dict[str, Any]) -> None:
+    """One row per condition and metric: mean, std, and each seed's value; undefined cells are empty."""
+    header = ["protocol", "condition", "metric", "mean", "std", *(f"seed {seed}" for seed in found["seeds"])]
+    rows = [
+        [found["protocol"], condition, metric, value["mean"], value["std"], *value["values"]]
+        for condition, values in (found["conditions"] | found["averages"]).items()
+        for metric, value in values.items()
+    ]
+    rows += [
+        [found["protocol"], f"reference: {name}", metric, value, None]
+        for name, values in found["references"].items()
+        for metric, value in values.items()
+    ]
+    checkpoint.write_csv(path, header, rows)
+
+
+def predict(
+    run: Path, file: Path, reader: str | None, split: str | None, out: Path | None, device: torch.device
+) -> None:
+    """Write id, split, prediction and the modalities seen of every sample of a file."""
+    if out is not None and out.exists():
+        raise UserError(f"--out {out}: exists, and nothing is overwritten; name a new file")
+    folders = checkpoint.seed_folders(run)
+    if len(folders) > 1:
+        raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
+    loaded = checkpoint.load(folders[0])
+    corpus = read(loaded, file, reader)
+    if split is not None and split not in corpus.splits:
+        raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
+    network, task = loaded.model.to(device), loaded.recipe.task
+    header, rows = ["id", "split", "seen"], []
+    for name, part in corpus.splits.items():
+        if split in (None, name):
+            part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
+            logits, _ = predict_logits(network, data.to_device(part, device), None, [data.NO_DRAW], None)
+            columns = task.prediction(logits)
+            header = ["id", "split", "seen", *columns]
+            cells = zip(part.ids, data.seen(part), *columns.values(), strict=True)
+            rows += [[sample, name, *rest] for sample, *rest in cells]
+    if out is not None:
+        checkpoint.write_csv(out, header, rows)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
+    """The corpus of a file, by the named reader or the one that the run was trained with."""
+    trained_with = loaded.recipe.data
+    name = reader or trained_with.name
+    if name == trained_with.name and "path" in type(trained_with).model_fields:
+        config: Any = trained_with.model_copy(update={"path": file})
+    else:
+        kind: type[Dataset] = registry.datasets.get(name)
+        if "path" not in kind.Config.model_fields:
+            raise UserError(
+                f"the run was trained on '{name}', which reads no file; say the format of {file} with --format: "
+                + " or ".join(n for n in registry.datasets if n in PICKLES)
+            )
+        config = kind.Config.model_validate({"name": name, "path": file})
+    corpus: Corpus = registry.datasets.get(name)(config).load()
+    return corpus

@@ -1,0 +1,284 @@
+"""The way of a batch: mask, teacher, student, loss terms, update; then the epoch: validate and pick.
+
+Teacher and student are trained by the same `Trainer`; the teacher's has no masks and no terms.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmsa_core.components import Distiller, Masker, OptimizerConfig
+from mmsa_core.corpus import Split
+from mmsa_core.data import batches
+from mmsa_core.errors import UserError
+from mmsa_core.missing import Draw, derive
+from mmsa_core.model import Model
+from mmsa_core.recipe import Train
+from mmsa_core.tasks import TaskBase
+from mmsa_core.teacher import Teacher, average_of
+from mmsa_core.types import Batch, Outputs
+
+Row = dict[str, Any]
+PATIENCE = 3
+"""Epochs on end that a term must complain before the user is warned."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss terms beside the task's: modules, weights and optimisers, by the recipe's names."""
+
+    modules: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    optimizers: Mapping[str, OptimizerConfig | None] = field(default_factory=dict)
+    gradients_every: int = 0
+
+
+class Watcher:
+    """Hears of every epoch; the display and the trackers are watchers."""
+
+    def begin(self, stage: str, epochs: int, steps: int) -> None:
+        """A network is about to be trained for `epochs` of `steps` updates."""
+
+    def step(self, stage: str) -> None:
+        """An update was made."""
+
+    def rows(self, stage: str, rows: list[Row]) -> None:
+        """What was logged of each step of an epoch."""
+
+    def epoch(self, stage: str, row: Row) -> None:
+        """Means over the epoch's steps, and its validation."""
+
+    def note(self, message: str) -> None:
+        """Something worth knowing that is no warning."""
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know."""
+
+    def end(self, stage: str) -> None:
+        """The network has been trained."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a training ended."""
+
+    best_epoch: int
+    best_value: float
+    epochs: int
+
+
+class Trainer:
+    """Trains one network on a task, with whatever teacher, masks and loss terms it is given."""
+
+    def __init__(
+        self,
+        stage: str,
+        network: Model,
+        task: TaskBase,
+        train: Train,
+        seed: int,
+        *,
+        teacher: Teacher | None = None,
+        masker: Masker | None = None,
+        terms: Terms | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
+        self.teacher, self.masker = teacher, masker
+        self.terms = terms or Terms()
+        self.watcher = watcher or Watcher()
+        self.parameters = list(network.parameters())
+        self.optimizers = [optimizer(train, self.parameters)]
+        for label, term in self.terms.modules.items():
+            if own := list(term.parameters()):
+                self.optimizers.append(optimizer(self.terms.optimizers.get(label) or train, own))
+        self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        self.average = average_of(network, train.ema_decay) if train.average == "ema" else None
+        self.steps_done = 0
+        self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
+
+    def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
+        """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
+        seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
+        student: Outputs = self.network(seen)
+        values = {"task": self.task.objective(student.logits, batch.target)}
+        teacher = self.teacher(batch, student) if self.teacher else student
+        for label, term in self.terms.modules.items():
+            values[label] = term(student, teacher, seen)
+        return values, seen
+
+    def step(self, batch: Batch, epoch: int, total_steps: int) -> None:
+        """One update of the student and of the terms' own parameters."""
+        torch.manual_seed(derive(self.seed, self.stage, "dropout", self.steps_done))
+        values, seen = self.losses(batch, epoch)
+        weighted = {label: self.terms.weights.get(label, 1.0) * value for label, value in values.items()}
+        total = torch.stack(list(weighted.values())).sum()
+        logged = {f"loss/{label}": value for label, value in values.items()}
+        logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
+        if self.terms.gradients_every and self.steps_done % self.terms.gradients_every == 0:
+            logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
+        rate = self._set_rates(total_steps)
+        for each in self.optimizers:
+            each.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        if self.train.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.train.clip)
+        for each in self.optimizers:
+            each.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        if self.teacher is not None:
+            self.teacher.updated(self.network)
+        for label, term in self.terms.modules.items():
+            assert isinstance(term, Distiller)
+            logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
+        logged |= hidden_shares(batch, seen) if self.masker else {}
+        self.steps_done += 1
+        meta = {"stage": self.stage, "step": self.steps_done, "epoch": epoch, "lr": rate}
+        stacked = torch.stack([value.detach().to(torch.float32) for value in logged.values()])
+        self._pending.append((meta, tuple(logged), stacked))
+        self.watcher.step(self.stage)
+
+    def fit(self, train: Split, valid: Split) -> Fit:
+        """Train, and leave the network with the weights of the epoch that validation picks."""
+        train_config, best, best_value, best_epoch, epoch = self.train, None, math.inf, 0, 0
+        steps = -(-len(train) // train_config.batch_size)
+        self.watcher.begin(self.stage, train_config.epochs, steps)
+        complaints: dict[str, int] = {}
+        with torch.random.fork_rng():
+            for epoch in range(1, train_config.epochs + 1):
+                self.network.train()
+                self.terms.modules.train()
+                source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
+                order = torch.randperm(len(train), generator=source)
+                for batch in batches(train, self.task, train_config.batch_size, order):
+                    self.step(batch, epoch, steps * train_config.epochs)
+                means = self._flush()
+                found = self.validate(valid)
+                value = self._criterion(found)
+                if better := value < best_value or best is None:
+                    best, best_value, best_epoch = self._weights(), value, epoch
+                row = {"stage": self.stage, "epoch": epoch, "step": self.steps_done, "best": better}
+                row |= {f"train/{name}": mean for name, mean in means.items()}
+                self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
+                self._diagnose(means, complaints)
+                if train_config.patience and epoch - best_epoch >= train_config.patience:
+                    break
+        assert best is not None
+        self.network.load_state_dict(best)
+        self.watcher.end(self.stage)
+        return Fit(best_epoch=best_epoch, best_value=best_value, epochs=epoch)
+
+    def validate(self, valid: Split) -> dict[str, float | None]:
+        """Task loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
+        network = self.average.module if self.average is not None else self.network
+        draws = self.train.valid_draws if self.masker else 1
+        logits, target = predict(
+            network, valid, self.task, [Draw("valid", self.seed, n) for n in range(draws)], self.masker
+        )
+        loss = self.task.objective(logits, target).item()
+        return {"loss": loss, **self.task.metrics(logits, target)}
+
+    def _criterion(self, found: Mapping[str, float | None]) -> float:
+        """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""
+        name = self.train.select
+        if name not in found:
+            raise UserError(f"train.select: no validation value '{name}'; choose one of: {', '.join(found)}")
+        value = found[name]
+        if value is None or math.isnan(value):
+            return math.inf
+        return value if name in ("loss", "mae") else -value
+
+    def _weights(self) -> dict[str, Tensor]:
+        source = self.average.module if self.average is not None else self.network
+        return {name: tensor.detach().clone() for name, tensor in source.state_dict().items()}
+
+    def _set_rates(self, total: int) -> float:
+        factor = 1.0
+        if self.train.schedule == "cosine":
+            factor = 0.5 * (1 + math.cos(math.pi * self.steps_done / total))
+        for each, rates in zip(self.optimizers, self.rates, strict=True):
+            for group, rate in zip(each.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        return self.train.lr * factor
+
+    def _gradient(self, value: Tensor) -> Tensor:
+        """Norm of one weighted term's gradient on the network."""
+        if not value.requires_grad:
+            return value.new_zeros(())
+        found = torch.autograd.grad(value, self.parameters, retain_graph=True, allow_unused=True)
+        return nn.utils.get_total_norm([g for g in found if g is not None])
+
+    def _flush(self) -> dict[str, float]:
+        """Bring the epoch's logged scalars to the host at once; their means."""
+        values = iter(torch.cat([stacked for _, _, stacked in self._pending]).tolist())
+        rows = [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self._pending]
+        self._pending.clear()
+        self.watcher.rows(self.stage, rows)
+        for row in rows:
+            for name, value in row.items():
+                if name.startswith("loss/") and not math.isfinite(value):
+                    raise UserError(
+                        f"{self.stage}: {name} became {value} at step {row['step']} (epoch {row['epoch']}); "
+                        "lower train.lr, set train.clip, or look at the data with data.normalize: standard"
+                    )
+        logged = sorted({name for row in rows for name in row if "/" in name})
+        return {name: _mean([row[name] for row in rows if name in row]) for name in logged}
+
+    def _diagnose(self, means: Mapping[str, float], complaints: dict[str, int]) -> None:
+        """Warn, once, of a term that complained in `PATIENCE` epochs on end."""
+        for label, term in self.terms.modules.items():
+            assert isinstance(term, Distiller)
+            own = {name.removeprefix(f"{label}/"): v for name, v in means.items() if name.startswith(f"{label}/")}
+            message = term.diagnose(own)
+            complaints[label] = complaints.get(label, 0) + 1 if message else 0
+            if message and complaints[label] == PATIENCE:
+                self.watcher.warn(f"distillers.{label}: {message}")
+
+
+def optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser that a recipe names, for some parameters."""
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.algorithm == "sgd":
+        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
+    kind: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW if config.algorithm == "adamw" else torch.optim.Adam
+    return kind(parameters, betas=config.betas, fused=True, **common)
+
+
+def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    """Share of each modality's observed frames that the masks of this step hid."""
+    shares = {}
+    for modality, before in batch.observed.items():
+        had = before.sum()
+        shares[f"hidden/{modality}"] = (had - seen.observed[modality].sum()) / had.clamp(min=1)
+    return shares
+
+
+def predict(
+    network: nn.Module,
+    split: Split,
+    task: TaskBase | None,
+    draws: list[Draw],
+    masker: Masker | None,
+    size: int = 256,
+) -> tuple[Tensor, Tensor]:
+    """Logits [draws * samples, width] and targets of a split in eval mode, once for each draw of the masks."""
+    training = network.training
+    network.eval()
+    logits, targets = [], []
+    with torch.no_grad():
+        for draw in draws:
+            for batch in batches(split, task, size):
+                seen = masker(batch, draw) if masker else batch
+                logits.append(network(seen).logits)
+                targets.append(batch.target)
+    network.train(training)
+    return torch.cat(logits), torch.cat(targets)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,147 @@
+"""The stages of one seed: the teacher (trained, loaded or averaged), then the student with its loss terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mmsa_core import assemble, checkpoint, data
+from mmsa_core.corpus import Split
+from mmsa_core.errors import UserError
+from mmsa_core.missing import derive
+from mmsa_core.model import Model
+from mmsa_core.recipe import EmaTeacher, EnsembleTeacher, ModelSection, Recipe, RunTeacher, SelfTeacher, TrainedTeacher
+from mmsa_core.runner import Terms, Trainer, Watcher
+from mmsa_core.teacher import Average, Fixed, Myself, Teacher, ensemble
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the stages of one seed need: recipe, data on the device, seed, and who watches."""
+
+    recipe: Recipe
+    data: data.Data
+    seed: int
+    device: torch.device
+    watcher: Watcher
+
+    @property
+    def train(self) -> Split:
+        """The training split."""
+        return self.data.splits["train"]
+
+    @property
+    def valid(self) -> Split:
+        """The validation split."""
+        return self.data.splits["valid"]
+
+    def student(self) -> tuple[Trainer, Model | None]:
+        """The student's trainer, ready to fit, and the teacher's network where it was trained for it."""
+        recipe = self.recipe
+        network = self.network(recipe.model, "student", self.train)
+        teacher, taught = self.teacher(network)
+        terms = assemble.distillers(recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
+        self._rehearse(network, teacher, terms)
+        labels = recipe.distillers.items()
+        described = Terms(
+            modules=terms,
+            weights={label: config.weight for label, config in labels},
+            optimizers={label: config.optimizer for label, config in labels},
+            gradients_every=recipe.log.gradients_every,
+        )
+        trainer = Trainer(
+            "student",
+            network,
+            recipe.task,
+            recipe.train,
+            self.seed,
+            teacher=teacher,
+            masker=assemble.masker(recipe),
+            terms=described,
+            watcher=self.watcher,
+        )
+        return trainer, taught
+
+    def network(self, section: ModelSection, role: str, train: Split) -> Model:
+        """A fresh network on the device, standardised by a training split."""
+        seed = derive(self.seed, role)
+        network = assemble.model(section, self.recipe.task, self.data.channels, self.data.lengths, seed)
+        network = network.to(self.device)
+        if self.recipe.data.normalize == "standard":
+            network.fit_statistics(train)
+        return network
+
+    def teacher(self, student: Model) -> tuple[Teacher | None, Model | None]:
+        """The teacher that the recipe asks for, and its network where it was trained here."""
+        chosen, task = self.recipe.teacher, self.recipe.task
+        taught = None
+        if isinstance(chosen, SelfTeacher):
+            return Myself(), None
+        if isinstance(chosen, EmaTeacher):
+            return Average(student, chosen.decay), None
+        if isinstance(chosen, TrainedTeacher):
+            taught = self._train_teacher(chosen)
+            fixed = Fixed(taught, self.recipe.train.batch_size)
+        elif isinstance(chosen, RunTeacher):
+            fixed = Fixed(self._loaded(chosen.run), self.recipe.train.batch_size)
+        elif isinstance(chosen, EnsembleTeacher):
+            networks = [self._loaded(run) for run in chosen.runs]
+            fixed = Fixed(ensemble(networks, task), self.recipe.train.batch_size)
+        else:
+            return None, None
+        if chosen.cache:
+            fixed.keep(self.train, task)
+        return fixed, taught
+
+    def _rehearse(self, network: Model, teacher: Teacher | None, terms: torch.nn.ModuleDict) -> None:
+        """Run everything once on a few samples, so that parts that do not fit are found before training."""
+        probe = next(data.batches(self.train, self.recipe.task, min(4, len(self.train))))
+        network.eval()
+        with torch.no_grad():
+            outputs = network(probe)
+            taught = teacher(probe, outputs) if teacher else outputs
+        assemble.rehearse(terms, outputs, taught, probe, self.seed)
+
+    def _train_teacher(self, chosen: TrainedTeacher) -> Model:
+        train, valid = self.train, self.valid
+        if chosen.require == "complete":
+            train, valid = data.complete(train), data.complete(valid)
+            if not len(train) or not len(valid):
+                raise UserError(
+                    f"teacher.require: complete leaves {len(train)} training and {len(valid)} validation samples "
+                    f"that have all of {', '.join(self.data.channels)}; use require: any"
+                )
+            self.watcher.note(f"the teacher learns from the {len(train)} training samples with every modality")
+        network = self.network(chosen.model or self.recipe.model, "teacher", train)
+        settings = chosen.train or self.recipe.train
+        Trainer("teacher", network, self.recipe.task, settings, self.seed, watcher=self.watcher).fit(train, valid)
+        return network.eval().requires_grad_(False)
+
+    def _loaded(self, run: Path) -> Model:
+        """The student of an earlier run, checked against the data at hand."""
+        folders = checkpoint.seed_folders(run)
+        same = [folder for folder in folders if folder.name == f"seed-{self.seed}"]
+        if len(folders) > 1 and not same:
+            has = ", ".join(f.name for f in folders)
+            raise UserError(f"teacher.run: {run} holds {has}, but no seed-{self.seed}; name one of them")
+        loaded = checkpoint.load((same or folders)[0])
+        where = f"teacher.run: the network in {loaded.folder}"
+        check_widths(where, loaded.channels, self.data.channels)
+        if loaded.recipe.task != self.recipe.task:
+            raise UserError(
+                f"{where} was trained for another task ({loaded.recipe.task!r}) than this recipe's "
+                f"({self.recipe.task!r}); use the same task"
+            )
+        return loaded.model.to(self.device)
+
+
+def check_widths(where: str, reads: Mapping[str, int], has: Mapping[str, int]) -> None:
+    """Refuse a network whose modalities the data do not have, or have in another width."""
+    for modality, width in reads.items():
+        if has.get(modality) != width:
+            found = f"have it {has[modality]} wide" if modality in has else f"of this recipe have {', '.join(has)}"
+            raise UserError(
+                f"{where} reads '{modality}' {width} wide, but the data {found}; "
+                "use one that was trained on the same features"
+            )

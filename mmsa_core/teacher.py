@@ -1,0 +1,114 @@
+"""Where a teacher's outputs come from: frozen networks (kept by sample), an average of the student, itself."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mmsa_core.corpus import Split
+from mmsa_core.data import batches
+from mmsa_core.tasks import Regression, TaskBase
+from mmsa_core.types import Batch, Outputs, map_tensors
+
+
+class Teacher(Protocol):
+    """What the runner asks: outputs for the complete batch, and a call after each update of the student."""
+
+    def __call__(self, batch: Batch, student: Outputs) -> Outputs: ...
+
+    def updated(self, student: nn.Module) -> None: ...
+
+
+class Myself:
+    """The student's own outputs of the same forward pass, with their gradient."""
+
+    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
+        return student
+
+    def updated(self, student: nn.Module) -> None:
+        pass
+
+
+class Average:
+    """An exponential moving average of the student that sees the complete batch (Tarvainen and Valpola, 2017)."""
+
+    def __init__(self, student: nn.Module, decay: float) -> None:
+        self.network = average_of(student, decay)
+
+    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
+        with torch.no_grad():
+            outputs: Outputs = self.network(batch)
+        return outputs
+
+    def updated(self, student: nn.Module) -> None:
+        self.network.update_parameters(student)
+
+
+class Fixed:
+    """Frozen networks in eval mode; with `train`, each sample's outputs are computed once and kept.
+
+    A sample's outputs are the same to the last bit whether they were kept or not: the network
+    always runs on exactly `size` rows, because the shape of a matrix product decides how it is
+    summed, and rows of products of one shape do not depend on each other or on their place.
+    """
+
+    def __init__(self, network: Callable[[Batch], Outputs], size: int) -> None:
+        self.network = network
+        self.size = size
+        self.kept: Outputs | None = None
+
+    def keep(self, train: Split, task: TaskBase) -> None:
+        """Compute the outputs of every training sample now."""
+        for batch in batches(train, task, self.size):
+            found = self._run(batch)
+            if self.kept is None:
+                self.kept = map_tensors(lambda x: x.new_empty(len(train), *x.shape[1:]), found)
+            map_tensors(lambda store, x: store.index_copy_(0, batch.index, x), self.kept, found)  # noqa: B023
+
+    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
+        if self.kept is not None:
+            return map_tensors(lambda x: x.index_select(0, batch.index), self.kept)
+        return self._run(batch)
+
+    def updated(self, student: nn.Module) -> None:
+        pass
+
+    def _run(self, batch: Batch) -> Outputs:
+        rows = len(batch)
+        filled = map_tensors(lambda x: _fill(x, self.size), batch)
+        with torch.no_grad():
+            outputs = self.network(filled)
+        return map_tensors(lambda x: x[:rows], outputs)
+
+
+def average_of(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy whose weights follow the network's as an exponential moving average; in eval mode."""
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+    average.requires_grad_(False)
+    return average.eval()
+
+
+def ensemble(networks: Sequence[nn.Module], task: TaskBase) -> Callable[[Batch], Outputs]:
+    """The averaged responses of several networks: mean class probabilities, or mean scores.
+
+    Representations of networks that were trained apart cannot be averaged; there are none.
+    """
+
+    def respond(batch: Batch) -> Outputs:
+        logits = torch.stack([network(batch).logits for network in networks])
+        if isinstance(task, Regression):
+            mean = logits.mean(dim=0)
+        else:
+            shape = (len(networks), -1, task.groups, task.class_count)
+            mean = F.log_softmax(logits.view(shape), dim=-1).exp().mean(dim=0).log().flatten(1)
+        return Outputs(encoded={}, joint=mean.new_zeros(len(mean), 0), logits=mean)
+
+    return respond
+
+
+def _fill(x: Tensor, size: int) -> Tensor:
+    """Repeat the first row until there are `size` rows."""
+    return x if len(x) == size else torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])])

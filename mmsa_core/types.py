@@ -1,0 +1,90 @@
+"""What flows through a model: a `Batch` goes in, `Outputs` come out.
+
+Shape symbols: batch = samples, time = frames of one modality, channels = width of its features,
+dim = width of a representation, width = width of the prediction.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Modality = str
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples with one feature sequence per modality.
+
+    `observed` is True where a frame is real and visible: padding and missing frames are both
+    False, and a missing modality is a row that is False throughout. Features of unobserved frames
+    carry no meaning (they may be anything, NaN included).
+    `index` is the row of each sample in its split, `key` a 64-bit hash of its id: masks depend on
+    the key alone, so they are the same whatever the order or size of the batches.
+    """
+
+    features: Mapping[Modality, Float[Tensor, "batch _time _channels"]]
+    observed: Mapping[Modality, Bool[Tensor, "batch _time"]]
+    target: Float[Tensor, " batch"] | Int64[Tensor, " batch"] | Int64[Tensor, "batch _labels"]
+    index: Int64[Tensor, " batch"]
+    key: Int64[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def present(self, modality: Modality) -> Bool[Tensor, " batch"]:
+        """Samples of which at least one frame of `modality` is visible."""
+        return self.observed[modality].any(dim=1)
+
+    def hide(self, hidden: Mapping[Modality, Bool[Tensor, "batch _time"]]) -> "Batch":
+        """The batch with more frames hidden; features are shared, not copied."""
+        seen = {m: o & ~hidden[m] if m in hidden else o for m, o in self.observed.items()}
+        return replace(self, observed=seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One modality after its encoder.
+
+    `observed` tells which steps of `sequence` stand for visible frames (an encoder may shorten the
+    sequence); `pooled` is zero for a sample of which no frame is visible.
+    """
+
+    sequence: Float[Tensor, "batch time dim"]
+    observed: Bool[Tensor, "batch time"]
+    pooled: Float[Tensor, "batch dim"]
+
+    @property
+    def present(self) -> Bool[Tensor, " batch"]:
+        """Samples of which at least one step is visible."""
+        return self.observed.any(dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What every model returns and every distiller may read.
+
+    A fusion that exposes more returns a subclass with more fields.
+    """
+
+    encoded: Mapping[Modality, Encoded]
+    joint: Float[Tensor, "batch joint"]
+    logits: Float[Tensor, "batch width"]
+
+
+def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
+    """Apply `function` to the tensors of equally built dataclasses and mappings, keeping their shape."""
+    if isinstance(first, Tensor):
+        return function(first, *others)  # type: ignore[return-value]
+    if isinstance(first, Mapping):
+        return {k: map_tensors(function, v, *(o[k] for o in others)) for k, v in first.items()}  # type: ignore[return-value,index]
+    if is_dataclass(first):
+        names = [field.name for field in fields(first)]
+        parts: dict[str, Any] = {
+            n: map_tensors(function, getattr(first, n), *(getattr(o, n) for o in others)) for n in names
+        }
+        return replace(first, **parts)  # type: ignore[type-var]
+    return first
