@@ -92,9 +92,9 @@ class ResponseConsistency(Distiller):
         optimizer: CriticOptimizer | None = CriticOptimizer()
         """How the critics are trained; null: as the student. Not stated in the paper; our default."""
         temperature: PositiveFloat = 1.0
-        """Of the softmax; the paper has none."""
+        """Of the softmax. The paper has none; 1 is as written."""
         critic: CriticConfig = CriticConfig()
-        """The network T."""
+        """The network T. Its shape is not stated in the paper; our default."""
         negatives: Literal["others", "next", "all"] = "others"
         """Pairs for the marginals: each response with every other sample's, with that of the next sample
         of the (shuffled) batch, or with every one, its own included. Not stated in the paper; our default."""

@@ -1,0 +1,45 @@
+"""Timing of alternatives side by side, so that what else the machine does hits all of them alike."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured quantity: the median of `n` measurements, and how far they spread."""
+
+    median: float
+    min: float
+    max: float
+    n: int
+    unit: str
+
+    @classmethod
+    def of(cls, values: Sequence[float], unit: str) -> "Figure":
+        return cls(median(values), min(values), max(values), len(values), unit)
+
+    def __str__(self) -> str:
+        return f"{self.median:9.3f} ({self.min:.3f} .. {self.max:.3f}, n = {self.n}) {self.unit}"
+
+
+def alternate(variants: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every variant in every round; each is called once before, and every second round runs backwards."""
+    for variant in variants.values():
+        variant()
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds):
+        for name in list(variants)[:: -1 if number % 2 else 1]:
+            began = time.perf_counter()
+            variants[name]()
+            found[name].append(time.perf_counter() - began)
+    return found
+
+
+def peak_mebibytes() -> float:
+    """The most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,96 @@
+"""What several tests need: a small recipe and its data."""
+
+import os
+
+os.environ["WANDB_MODE"] = "offline"
+os.environ.setdefault("WANDB_SILENT", "true")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from mmsa_core import data  # noqa: E402
+from mmsa_core.recipe import Recipe  # noqa: E402
+from mmsa_core.stages import Stages  # noqa: E402
+
+torch.set_num_threads(1)  # small tensors: threads cost more than they give
+
+
+def tiny(**changes):
+    """A recipe that trains in well under a second; keyword arguments replace sections."""
+    encoder = {"name": "transformer", "layers": 1, "heads": 2}
+    sections = {
+        "name": "tiny",
+        "seeds": [1],
+        "data": {"name": "synthetic", "samples": [22, 9, 11], "length": [3, 6]},
+        "task": {"kind": "bins", "classes": 7},
+        "model": {
+            "dim": 8,
+            "encoders": {"text": encoder, "audio": encoder, "vision": encoder},
+            "fusion": {"name": "concat"},
+        },
+        "masker": {"name": "corrkd.missing"},
+        "train": {"epochs": 2, "batch_size": 8, "lr": 1e-3},
+    }
+    return Recipe.model_validate(sections | changes)
+
+
+def corrkd(**changes):
+    """Like `tiny`, with a trained teacher and CorrKD's three terms."""
+    terms = {"scd": {"name": "corrkd.scd"}, "cpd": {"name": "corrkd.cpd"}, "rcd": {"name": "corrkd.rcd"}}
+    return tiny(**({"teacher": {"kind": "trained"}, "distillers": terms} | changes))
+
+
+class Heard:
+    """A watcher that keeps what it hears."""
+
+    def __init__(self):
+        self.steps, self.epochs, self.warnings, self.notes = [], [], [], []
+
+    def begin(self, stage, epochs, steps):
+        pass
+
+    def step(self, stage):
+        pass
+
+    def rows(self, stage, rows):
+        self.steps += rows
+
+    def epoch(self, stage, row):
+        self.epochs.append(row)
+
+    def note(self, message):
+        self.notes.append(message)
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+    def end(self, stage):
+        pass
+
+    def series(self, name, stage="student"):
+        return [row[name] for row in self.steps if row["stage"] == stage and name in row]
+
+
+def stages(recipe, heard=None):
+    """The stages of a recipe's first seed, on the CPU."""
+    return Stages(recipe, data.load(recipe), recipe.seeds[0], torch.device("cpu"), heard or Heard())
+
+
+def fitted(recipe):
+    """Train a recipe's first seed; returns its trainer and what was heard."""
+    heard = Heard()
+    found = stages(recipe, heard)
+    trainer, _ = found.student()
+    trainer.fit(found.train, found.valid)
+    return trainer, heard
+
+
+class Tools:
+    """The functions above, for tests."""
+
+    tiny, corrkd, stages, fitted, Heard = map(staticmethod, (tiny, corrkd, stages, fitted, Heard))
+
+
+@pytest.fixture
+def make():
+    return Tools
