@@ -144,4 +144,5 @@ def _mean(rows: list[Tensor]) -> Tensor:
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    return a @ b / (torch.linalg.vector_norm(a) * torch.linalg.vector_norm(b))
+    cosine: Tensor = a @ b / (torch.linalg.vector_norm(a) * torch.linalg.vector_norm(b))
+    return cosine

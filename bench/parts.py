@@ -45,12 +45,12 @@ MOSI = Size(
     frames=50,
     channels={"text": 300, "audio": 74, "vision": 35},
     step_batches=(16, 64),
-    block=5,
-    step_rounds=30,
+    block=3,
+    step_rounds=21,
     loop_batches=(16, 64),
     loop_rounds=5,
     inference_batches=(1, 256),
-    inference_rounds=15,
+    inference_rounds=11,
     epochs=None,
 )
 QUICK = Size(

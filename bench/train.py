@@ -1,4 +1,6 @@
-"""How fast CorrKD trains and predicts, on a made corpus of MOSI's size: `python bench/train.py [--quick] [--json FILE]`.
+"""How fast CorrKD trains and predicts on a made corpus of MOSI's size.
+
+python bench/train.py [--quick] [--threads N] [--epochs N] [--json FILE]
 
 Figures are medians with minimum and maximum. What is compared runs alternately within this one process,
 so ratios carry over to other machines and absolute times do not.
@@ -11,7 +13,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,14 @@ def main() -> None:
         "--quick", action="store_true", help="tiny sizes, to see that everything runs; figures mean nothing"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch; by default its own choice")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of the full run; by default the recipe's")
     options = parser.parse_args()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     size = QUICK if options.quick else MOSI
+    if options.epochs is not None:
+        size = replace(size, epochs=options.epochs)
     found: Found = {"quick": options.quick, "environment": environment(), "size": asdict(size)}
     show(found)
     # First, so that its peak memory is its own.
@@ -112,14 +120,16 @@ def loops_equal(made: Parts, batch: int) -> Found:
     """Assert that loops and vectorised terms give the same values and gradients on a batch of the corpus."""
     trainer, written_out = made.trainer(batch), made.terms(by_loops=TERMS)
     rows, epoch = next(stream(made, batch))
-    assert trainer.masker is not None and trainer.teacher is not None
+    assert trainer.masker is not None
+    assert trainer.teacher is not None
     seen = trainer.masker(rows, Draw("train", made.seed, epoch))
     student = trainer.network(seen)
     teacher = trainer.teacher(rows, student)
     found = {}
     for label in TERMS:
         term, other = trainer.terms.modules[label], written_out[label]
-        assert isinstance(term, Distiller) and isinstance(other, Distiller)
+        assert isinstance(term, Distiller)
+        assert isinstance(other, Distiller)
         found[label] = difference(term, other, student, teacher, seen)
         assert found[label] < TOLERANCE, f"{label}: loops differ by {found[label]:.1e} from the vectorised term"
     return found
@@ -234,9 +244,9 @@ def report(found: Found) -> None:
     print(f"full CorrKD run, {run['epochs']} epochs each at B = {run['batch_size']}: {run['seconds']:.1f} s")
     print(f"  teacher {run['teacher_seconds']:.1f} s, student {run['student_seconds']:.1f} s")
     for batch, each in found["cache"].items():
-        print(f"student steps, B = {batch}: teacher cache {each['ratio']:.2f} times as fast; round by round")
-        print(f"  {each['ratio_by_round']}")
-        print(f"  cached     {each['cached']}\n  uncached   {each['uncached']}")
+        print(f"student steps, B = {batch}: with the teacher cache {each['ratio']:.2f} times as fast")
+        for name, label in {"cached": "cached", "uncached": "uncached", "ratio_by_round": "by round"}.items():
+            print(f"  {label:10} {each[name]}")
         print(f"  students identical to the last bit: {'yes' if each['students_identical'] else 'NO'}")
     worst = max(found["loops_equal"].values())
     print(f"terms by double loops over samples (equal to {worst:.0e} in float64)")

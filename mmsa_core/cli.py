@@ -13,6 +13,7 @@ import click
 from mmsa_core.errors import UserError
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path))
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
 )
@@ -26,17 +27,34 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
+            report_problems()
             function(*args, **kwargs)
-        except UserError as error:
+        except BrokenPipeError:
+            sys.exit(1)
+        except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
             if debug:
                 traceback.print_exc()
             for line in str(error).splitlines():
                 click.echo(f"error: {line}", err=True)
             sys.exit(2)
-        except BrokenPipeError:
-            sys.exit(1)
 
     return DEBUG(run)
+
+
+def report_problems() -> None:
+    """Say which installed distributions could not be read; everything else goes on working."""
+    from mmsa_core import registry
+
+    for problem in registry.metadata().problems:
+        click.echo(f"warning: {problem}", err=True)
+
+
+def seeds_given(_: Any, __: Any, text: str | None) -> list[int] | None:
+    """The value of `--seeds`."""
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected whole numbers and commas, such as 1111,1112,1113") from error
 
 
 @click.group()
@@ -48,42 +66,40 @@ def main() -> None:
 @main.command()
 @RECIPE
 @SET
-@click.option("--seeds", metavar="A,B,..", help="Seeds, one run for each; overrides the recipe's.")
+@click.option("--seeds", metavar="A,B,..", callback=seeds_given, help="Seeds, one run for each; overrides the recipe's.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the runs (default: runs/NAME, then runs/NAME-2)."
 )
 @DEVICE
 @command
-def train(recipe: Path, overrides: tuple[str, ...], seeds: str | None, out: Path | None, device: str) -> None:
+def train(recipe: Path, overrides: tuple[str, ...], seeds: list[int] | None, out: Path | None, device: str) -> None:
     """Train RECIPE for every seed and evaluate it."""
     from mmsa_core import experiment, recipe_file
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
 
     if seeds is not None:
-        overrides = (*overrides, f"seeds=[{seeds}]")
+        overrides = (*overrides, f"seeds={seeds}")
     found = recipe_file.load(recipe, overrides)
     display = Display()
-    report_problems(display.warn)
-    chosen = pick(device)
-    folder = experiment.train(found, out, chosen, " ".join(["mmsa", *sys.argv[1:]]), display)
+    folder = experiment.train(found, out, pick(device), " ".join(["mmsa", *sys.argv[1:]]), display)
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--protocol", "protocols", multiple=True, help="inter (modality subsets) or intra (frame rates); both by default."
 )
 @click.option("--split", default="test", show_default=True, type=click.Choice(["valid", "test"]))
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON, to a new file.")
 @SET
 @DEVICE
 @command
 def evaluate(
     run: Path, protocols: tuple[str, ...], split: str, json_file: Path | None, overrides: tuple[str, ...], device: str
 ) -> None:
-    """Evaluate the student(s) in the folder RUN under missing modalities or frames."""
+    """Evaluate RUN under missing modalities or frames."""
     from mmsa_core import reports
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
@@ -92,7 +108,7 @@ def evaluate(
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--format", "reader", help="The data set reader for FILE; by default the one that the run was trained with."
@@ -101,18 +117,27 @@ def evaluate(
 @click.option(
     "--out", type=click.Path(path_type=Path), help="CSV to write; by default predictions go to standard output."
 )
+@SET
 @DEVICE
 @command
-def predict(run: Path, file: Path, reader: str | None, split: str | None, out: Path | None, device: str) -> None:
-    """Predict FILE with the student in the folder RUN; any modality may be missing."""
+def predict(
+    run: Path,
+    file: Path,
+    reader: str | None,
+    split: str | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    device: str,
+) -> None:
+    """Predict FILE with RUN; any modality may be missing."""
     from mmsa_core import reports
     from mmsa_core.devices import pick
 
-    reports.predict(run, file, reader, split, out, pick(device))
+    reports.predict(run, file, reader, split, out, overrides, pick(device))
 
 
 @main.command("list")
-@click.argument("kind", required=False, type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]))
+@click.argument("kind", required=False, metavar="[KIND]", type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]))
 @command
 def list_components(kind: str | None) -> None:
     """List the installed components; reads metadata only."""
@@ -122,14 +147,13 @@ def list_components(kind: str | None) -> None:
         if kind in (None, f"{table.kind}s"):
             for name in table:
                 click.echo(f"{table.kind:10} {name:20} {' and '.join(table.owners(name))}")
-    report_problems(lambda message: click.echo(f"warning: {message}", err=True))
 
 
 @main.command()
 @click.argument("name")
 @command
 def show(name: str) -> None:
-    """Explain the component NAME: what it is, its fields, types and defaults."""
+    """Explain the component NAME and its fields."""
     from mmsa_core import reference
 
     click.echo(reference.describe(name))
@@ -140,7 +164,7 @@ def show(name: str) -> None:
 @SET
 @command
 def check(recipe: Path, overrides: tuple[str, ...]) -> None:
-    """Validate RECIPE and print it with every default filled in."""
+    """Validate RECIPE and print it with every default."""
     from mmsa_core import recipe_file
 
     click.echo(recipe_file.dump(recipe_file.load(recipe, overrides)), nl=False)
@@ -149,15 +173,14 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 @main.command()
 @command
 def schema() -> None:
-    """Print the JSON schema of recipes, installed plugins included, for editors."""
+    """Print the JSON schema of recipes, for editors."""
+    from mmsa_core import registry
     from mmsa_core.recipe import Recipe
 
+    for table in registry.ALL:
+        for name in table:
+            try:
+                table.get(name)
+            except UserError as error:
+                click.echo(f"warning: left out: {error}", err=True)
     click.echo(json.dumps(Recipe.model_json_schema(), indent=2))
-
-
-def report_problems(warn: Callable[[str], None]) -> None:
-    """Say which installed distributions could not be read."""
-    from mmsa_core import registry
-
-    for problem in registry.metadata().problems:
-        warn(problem)

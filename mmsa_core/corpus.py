@@ -1,6 +1,6 @@
 """A data set in memory: splits of samples, each with feature sequences, visibility and targets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -62,3 +62,16 @@ class Corpus:
     digest: str
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def missing_notes(name: str, split: Split, absent: Collection[Modality] = ()) -> list[str]:
+    """Sentences on what is missing in a split."""
+    notes = []
+    for modality, observed in split.observed.items():
+        lost = int((~observed.any(dim=1)).sum())
+        if modality in absent:
+            notes.append(f"{name}: {modality} is not in the file and counts as missing in all {len(split)} rows")
+        elif lost:
+            share = f"all {len(split)}" if lost == len(split) else f"{lost} of {len(split)}"
+            notes.append(f"{name}: {modality} is missing in {share} rows")
+    return notes

@@ -1,13 +1,19 @@
 """A page about one component, made from its class: what `mmsa show` prints."""
 
 import inspect
-from typing import Any
+import json
+import types
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic_core import PydanticUndefined
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from mmsa_core import registry
 from mmsa_core.components import Distiller, Fusion
 from mmsa_core.errors import UserError
+
+LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def describe(name: str) -> str:
@@ -30,13 +36,52 @@ def _page(table: registry.Registry[Any], name: str) -> str:
         ]
     if issubclass(component, Fusion):
         lines += ["", f"gives: {component.gives.__name__}"]
-    lines += ["", "fields:"]
-    for key, field in component.Config.model_fields.items():
-        if key == "name":
+    return "\n".join([*lines, "", "fields:", *(list(_fields(component.Config)) or ["  none"])])
+
+
+def _fields(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Two lines for each field; those of a nested section follow with dotted names, as `--set` takes them."""
+    for key, field in config.model_fields.items():
+        if key == "name" and not prefix:
             continue
-        default = "required" if field.default is PydanticUndefined else f"default {field.default!r}"
-        kind = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
-        lines.append(f"  {key}: {kind.replace('typing.', '')}, {default}")
+        sections = [
+            each
+            for each in (field.annotation, *get_args(field.annotation))
+            if isinstance(each, type) and issubclass(each, BaseModel)
+        ]
+        default = field.get_default(call_default_factory=True)
+        said = "default as follows" if isinstance(default, BaseModel) else f"default {_value(default)}"
+        kind = _type(field.annotation, field.metadata)
+        yield f"  {prefix}{key}: {kind}, {'required' if field.is_required() else said}"
         if field.description:
-            lines.append(f"      {' '.join(field.description.split())}")
-    return "\n".join(lines)
+            yield f"      {' '.join(field.description.split())}"
+        for section in sections:
+            yield from _fields(section, f"{prefix}{key}.")
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(to_jsonable_python(value))
+
+
+def _type(annotation: Any, limits: Sequence[Any] = ()) -> str:
+    """A type as a user writes values of it: `int > 0`, `[int, int]`, `mean | sum`, `null`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0], inner[1:])
+    if origin is Literal:
+        return " | ".join(map(_value, inner))
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(_type, inner))
+    if origin is dict:
+        name = f"{{{_type(inner[0])}: {_type(inner[1])}}}"
+    elif origin in (tuple, list):
+        name = f"[{', '.join('...' if each is Ellipsis else _type(each) for each in inner)}]"
+    elif annotation is type(None):
+        name = "null"
+    elif isinstance(annotation, type):
+        name = "section" if issubclass(annotation, BaseModel) else annotation.__name__.lower()
+    else:
+        name = str(annotation)
+    flat = [each for limit in limits for each in getattr(limit, "metadata", [limit])]
+    bounds = [f"{sign} {getattr(each, key):g}" for each in flat for key, sign in LIMITS.items() if hasattr(each, key)]
+    return " ".join([name, " and ".join(bounds)]).rstrip()

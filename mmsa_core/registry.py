@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import entrypoints
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from mmsa_core.errors import UserError
 
@@ -72,13 +73,15 @@ def metadata() -> Metadata:
         if name in seen or name in blocked():
             continue
         seen.add(name)
-        owner = f"{name} {info.version}"
+        owner = f"{name} {info.version or '(no version)'}"
         parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
+        content = b""
         try:
-            parser.read_string(path.read_text(encoding="utf-8"))
+            content = path.read_bytes()
+            parser.read_string(content.decode())
         except (configparser.Error, OSError, UnicodeDecodeError) as error:
-            if "mmsa" in name or "mmsa." in str(error):
-                problems.append(f"{owner}: its entry points cannot be read ({path}): {error}")
+            if "mmsa" in name or b"mmsa." in content:  # the other distributions are not our business
+                problems.append(f"{owner}: its entry points cannot be read ({path}): {' '.join(str(error).split())}")
             continue
         for group in set(GROUPS) & set(parser.sections()):
             for key, target in parser[group].items():
@@ -89,7 +92,7 @@ def metadata() -> Metadata:
                 else:
                     claims[group].append(Claim(key, target, owner))
     if problems and os.environ.get("MMSA_PLUGINS_STRICT") == "1":
-        raise UserError("broken plugins (MMSA_PLUGINS_STRICT=1):\n  " + "\n  ".join(problems))
+        raise UserError("\n".join(f"broken plugin (MMSA_PLUGINS_STRICT=1): {problem}" for problem in problems))
     return Metadata({group: tuple(found) for group, found in claims.items()}, tuple(problems))
 
 
@@ -142,7 +145,7 @@ class Registry(Generic[T]):
         claim = self._claim(name)
         try:
             component = entrypoints.EntryPoint.from_string(claim.target, name).load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin can fail in any way
             raise UserError(
                 f"{self.kind} '{name}' of {claim.owner} cannot be imported from {claim.target}: "
                 f"{type(error).__name__}: {error}. Repair or uninstall that distribution."
@@ -152,7 +155,7 @@ class Registry(Generic[T]):
     def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
         """Register a class by hand, for notebooks and tests."""
         if not (isinstance(component, type) and issubclass(component, self.base)):
-            raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} is not a {self.base.__name__}")
+            raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} does not extend {self.base.__name__}")
         if self._loaded.get(name, component) is not component:
             raise UserError(f"{self.kind} '{name}' of {owner} is already {self._loaded[name]!r}")
         self._loaded[name] = component
@@ -166,10 +169,13 @@ class Registry(Generic[T]):
             raise ValueError(f"expected a {self.kind} as {{name: ..., ...}}, found {data!r}")
         if "name" not in data:
             raise ValueError(f"a {self.kind} needs a name. Known: {', '.join(self)}")
+        name = data["name"]
         try:
-            component: Any = self.get(str(data["name"]))
+            component: Any = self.get(str(name))
         except UserError as error:
-            raise ValueError(str(error)) from error
+            known = PydanticCustomError("component", "{problem}", {"problem": str(error)})
+            defect = InitErrorDetails(type=known, loc=("name",), input=name)
+            raise ValidationError.from_exception_data(self.kind, [defect]) from error
         return component.Config.model_validate(data)
 
     def _claim(self, name: str) -> Claim:

@@ -30,8 +30,7 @@ def evaluate(
     display: Display,
 ) -> None:
     """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
-    if json_file is not None and json_file.exists():
-        raise UserError(f"--json {json_file}: exists, and nothing is overwritten; name a new file")
+    check_new("--json", json_file)
     runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
     found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
     prepared = data.load(runs[0].recipe)
@@ -54,6 +53,15 @@ def evaluate(
         written.append(found)
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
+        display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def check_new(option: str, path: Path | None) -> None:
+    """Refuse a file to write that exists or has no folder, before anything is computed for it."""
+    if path is not None and path.exists():
+        raise UserError(f"{option} {path}: exists, and nothing is overwritten; name a new file")
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}; make it first")
 
 
 def write_csv(path: Path, found: dict[str, Any]) -> None:
@@ -73,16 +81,23 @@ def write_csv(path: Path, found: dict[str, Any]) -> None:
 
 
 def predict(
-    run: Path, file: Path, reader: str | None, split: str | None, out: Path | None, device: torch.device
+    run: Path,
+    file: Path,
+    reader: str | None,
+    split: str | None,
+    out: Path | None,
+    overrides: Sequence[str],
+    device: torch.device,
 ) -> None:
     """Write id, split, prediction and the modalities seen of every sample of a file."""
-    if out is not None and out.exists():
-        raise UserError(f"--out {out}: exists, and nothing is overwritten; name a new file")
+    check_new("--out", out)
     folders = checkpoint.seed_folders(run)
     if len(folders) > 1:
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
-    loaded = checkpoint.load(folders[0])
+    loaded = checkpoint.load(folders[0], overrides)
     corpus = read(loaded, file, reader)
+    for note in corpus.notes:
+        click.echo(f"note: {note}", err=True)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
     network, task = loaded.model.to(device), loaded.recipe.task
@@ -108,16 +123,14 @@ def predict(
 def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
     """The corpus of a file, by the named reader or the one that the run was trained with."""
     trained_with = loaded.recipe.data
-    name = reader or trained_with.name
-    if name == trained_with.name and "path" in type(trained_with).model_fields:
-        config: Any = trained_with.model_copy(update={"path": file})
-    else:
-        kind: type[Dataset] = registry.datasets.get(name)
-        if "path" not in kind.Config.model_fields:
-            raise UserError(
-                f"the run was trained on '{name}', which reads no file; say the format of {file} with --format: "
-                + " or ".join(n for n in registry.datasets if n in PICKLES)
-            )
-        config = kind.Config.model_validate({"name": name, "path": file})
-    corpus: Corpus = registry.datasets.get(name)(config).load()
+    kind: type[Dataset] = registry.datasets.get(reader or trained_with.name)
+    if "path" not in kind.Config.model_fields:
+        raise UserError(
+            f"the run was trained on '{trained_with.name}', which reads no file; say the format of {file} with "
+            f"--format, for example {' or '.join(PICKLES)}"
+        )
+    settings = trained_with.model_dump() if kind.Config is type(trained_with) else {"name": reader}
+    settings |= {"path": file} | ({"absent": "missing"} if "absent" in kind.Config.model_fields else {})
+    config = kind.Config.model_validate(settings)
+    corpus: Corpus = kind(config).load()
     return corpus

@@ -20,7 +20,7 @@ from mmsa_core.model import Model
 from mmsa_core.recipe import Train
 from mmsa_core.tasks import TaskBase
 from mmsa_core.teacher import Teacher, average_of
-from mmsa_core.types import Batch, Outputs
+from mmsa_core.types import Batch, Outputs, filled
 
 Row = dict[str, Any]
 PATIENCE = 3
@@ -266,15 +266,18 @@ def predict(
     masker: Masker | None,
     size: int = 256,
 ) -> tuple[Tensor, Tensor]:
-    """Logits [draws * samples, width] and targets of a split in eval mode, once for each draw of the masks."""
-    training = network.training
+    """Logits [draws * samples, width] and targets of a split in eval mode, once for each draw of the masks.
+
+    Samples in which nothing is seen get the same answer to the last bit, so that it ranks none of them.
+    """
+    training, size = network.training, min(size, len(split))
     network.eval()
     logits, targets = [], []
     with torch.no_grad():
         for draw in draws:
             for batch in batches(split, task, size):
                 seen = masker(batch, draw) if masker else batch
-                logits.append(network(seen).logits)
+                logits.append(network(filled(seen, size)).logits[: len(batch)])
                 targets.append(batch.target)
     network.train(training)
     return torch.cat(logits), torch.cat(targets)

@@ -5,13 +5,13 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmsa_core.corpus import Split
 from mmsa_core.data import batches
 from mmsa_core.tasks import Regression, TaskBase
-from mmsa_core.types import Batch, Outputs, map_tensors
+from mmsa_core.types import Batch, Outputs, filled, map_tensors
 
 
 class Teacher(Protocol):
@@ -50,9 +50,8 @@ class Average:
 class Fixed:
     """Frozen networks in eval mode; with `train`, each sample's outputs are computed once and kept.
 
-    A sample's outputs are the same to the last bit whether they were kept or not: the network
-    always runs on exactly `size` rows, because the shape of a matrix product decides how it is
-    summed, and rows of products of one shape do not depend on each other or on their place.
+    A sample's outputs are the same to the last bit whether they were kept or not, because the
+    network always runs on exactly `size` rows (see `types.filled`).
     """
 
     def __init__(self, network: Callable[[Batch], Outputs], size: int) -> None:
@@ -77,11 +76,9 @@ class Fixed:
         pass
 
     def _run(self, batch: Batch) -> Outputs:
-        rows = len(batch)
-        filled = map_tensors(lambda x: _fill(x, self.size), batch)
         with torch.no_grad():
-            outputs = self.network(filled)
-        return map_tensors(lambda x: x[:rows], outputs)
+            outputs = self.network(filled(batch, self.size))
+        return map_tensors(lambda x: x[: len(batch)], outputs)
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel:
@@ -107,8 +104,3 @@ def ensemble(networks: Sequence[nn.Module], task: TaskBase) -> Callable[[Batch],
         return Outputs(encoded={}, joint=mean.new_zeros(len(mean), 0), logits=mean)
 
     return respond
-
-
-def _fill(x: Tensor, size: int) -> Tensor:
-    """Repeat the first row until there are `size` rows."""
-    return x if len(x) == size else torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -88,3 +89,17 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
         }
         return replace(first, **parts)  # type: ignore[type-var]
     return first
+
+
+def filled(batch: Batch, size: int) -> Batch:
+    """The batch with its first sample repeated until there are `size`.
+
+    The shape of a matrix product decides how it is summed; rows of products of one shape do not
+    depend on each other or on their place. So a sample's outputs are the same to the last bit in
+    every batch of one size.
+    """
+
+    def repeat(x: Tensor) -> Tensor:
+        return torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])]) if len(x) < size else x
+
+    return map_tensors(repeat, batch)

@@ -5,12 +5,12 @@ import os
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("WANDB_SILENT", "true")
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
-from mmsa_core import data  # noqa: E402
-from mmsa_core.recipe import Recipe  # noqa: E402
-from mmsa_core.stages import Stages  # noqa: E402
+from mmsa_core import data
+from mmsa_core.recipe import Recipe
+from mmsa_core.stages import Stages
 
 torch.set_num_threads(1)  # small tensors: threads cost more than they give
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmsa_core.components import Dataset
 from mmsa_core.corpus import LABEL, SCORE, Corpus
-from mmsa_core.datasets.mult_pickle import (
+from mmsa_core.datasets.pickled import (
     MMSA_KEYS,
     PickleConfig,
     Rows,

@@ -10,8 +10,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mmsa_core.components import Dataset, DatasetConfig
-from mmsa_core.corpus import LABEL, SCORE, Corpus, Split
-from mmsa_core.datasets.mult_pickle import describe
+from mmsa_core.corpus import LABEL, SCORE, Corpus, Split, missing_notes
 from mmsa_core.missing import derive
 from mmsa_core.types import Modality
 
@@ -91,7 +90,7 @@ class Synthetic(Dataset):
         config = self.config
         sizes = zip(("train", "valid", "test"), config.samples, strict=True)
         splits = {name: split(config, name, rows) for name, rows in sizes}
-        notes = [note for name, made in splits.items() for note in describe(name, made, absent=set())]
+        notes = [note for name, made in splits.items() for note in missing_notes(name, made, absent=set())]
         return Corpus(splits, digest(config), tuple(notes), {LABEL: ("negative", "neutral", "positive")})
 
 

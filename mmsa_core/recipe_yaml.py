@@ -1,0 +1,72 @@
+"""YAML as recipes are written in it: plain data, each key once, and the line of every key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from mmsa_core.errors import UserError
+
+KeyPath = tuple[str | int, ...]
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error instead of a silent overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise _refused(key_node, f"a key must be text, found {key!r}; put it in quotes")
+            if key in seen:
+                raise _refused(key_node, f"key '{key}' is repeated (first in line {seen[key]}); keep one")
+            seen[key] = line
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            found = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (ValueError, KeyError, AttributeError) as error:  # such as the date 2024-13-45
+            raise _refused(node, f"not a valid {node.tag.rpartition(':')[2]}: {node.value!r:.60} ({error})") from error
+        if isinstance(found, str) and not found.isascii() and any("\ud800" <= c <= "\udfff" for c in found):
+            raise _refused(node, f"{found!r:.60} is not text: it has half a character")
+        return found
+
+
+def _refused(node: yaml.Node, problem: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def read(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+    """The data of a YAML text, and the line of each key; `name` says in errors where the text is from."""
+    try:
+        data = yaml.load(text, UniqueKeys)  # noqa: S506 - a SafeLoader
+        lines = dict(_lines(yaml.compose(text, yaml.SafeLoader), ()))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark and "\n" in text else name
+        raise UserError(f"{where}: {_problem(error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{name}: nested too deeply") from error
+    return data, lines
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """What a YAML error says, in one line."""
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    if problem and problem.startswith("but "):
+        problem = f"{context}, {problem}"
+    return " ".join((problem or str(error)).split())
+
+
+def _lines(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            yield (*path, position), value.start_mark.line + 1
+            yield from _lines(value, (*path, position))

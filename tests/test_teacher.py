@@ -1,0 +1,173 @@
+"""Kinds of teachers: self, average, a run, an ensemble; and what does not fit."""
+
+import pytest
+import torch
+
+from mmsa_core import checkpoint, data, experiment
+from mmsa_core.components import Context
+from mmsa_core.display import Display
+from mmsa_core.errors import UserError
+from mmsa_core.model import Model
+from mmsa_core.tasks import BinaryLabels, Bins, Regression
+from mmsa_core.teacher import Average, Fixed, Myself, ensemble
+from mmsa_core.types import Batch, Outputs, map_tensors
+
+
+def run(recipe, folder):
+    return experiment.train(recipe, folder, torch.device("cpu"), "test", Display())
+
+
+class Answer(torch.nn.Module):
+    """Gives the same logits to every sample."""
+
+    def __init__(self, *logits):
+        super().__init__()
+        self.logits = torch.tensor([logits])
+
+    def forward(self, batch):
+        return Outputs({}, torch.zeros(len(batch), 1), self.logits.expand(len(batch), -1))
+
+
+def batch_of(n):
+    return Batch({}, {}, torch.zeros(n), torch.arange(n), torch.arange(n))
+
+
+def test_an_ensemble_averages_probabilities_by_hand():
+    together = ensemble([Answer(0.0, 0.0), Answer(0.0, torch.log(torch.tensor(3.0)).item())], Bins(classes=2))
+    probability = together(batch_of(3)).logits.softmax(dim=1)
+    torch.testing.assert_close(probability, torch.tensor([[0.375, 0.625]]).expand(3, 2))  # mean of 1/2 and 3/4
+
+
+def test_an_ensemble_averages_each_group_of_several_labels():
+    log3 = torch.log(torch.tensor(3.0)).item()
+    together = ensemble([Answer(0.0, 0.0, 0.0, log3), Answer(0.0, log3, 0.0, 0.0)], BinaryLabels(names=("a", "b")))
+    probability = together(batch_of(2)).logits.view(2, 2, 2).softmax(dim=2)
+    torch.testing.assert_close(probability, torch.tensor([0.375, 0.625]).expand(2, 2, 2))
+
+
+def test_an_ensemble_averages_scores():
+    outputs = ensemble([Answer(1.0), Answer(-2.0)], Regression())(batch_of(2))
+    assert outputs.logits.tolist() == [[-0.5], [-0.5]]
+    assert outputs.joint.shape == (2, 0)
+
+
+def test_self_is_the_student_itself_with_its_gradient():
+    outputs = Outputs({}, torch.ones(1, 1, requires_grad=True), torch.ones(1, 1))
+    assert Myself()(batch_of(1), outputs) is outputs
+
+
+def test_the_average_follows_the_student_by_hand():
+    student = torch.nn.Linear(1, 1, bias=False)
+    average = Average(student, decay=0.75)
+    values = []
+    for weight in (1.0, 2.0, 6.0):
+        with torch.no_grad():
+            student.weight.fill_(weight)
+        average.updated(student)
+        values.append(average.network.module.weight.item())
+    assert values == [1.0, 1.25, 2.4375]  # the first update copies; then 3/4 old + 1/4 new
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 64])
+def test_fixed_outputs_are_those_of_the_network(make, size):
+    stages = make.stages(make.tiny())
+    network = stages.network(stages.recipe.model, "teacher", stages.train).eval()
+    kept, fresh = Fixed(network, size), Fixed(network, size)
+    kept.keep(stages.train, stages.recipe.task)
+    order = torch.randperm(len(stages.train), generator=torch.Generator().manual_seed(0))
+    for batch in data.batches(stages.train, stages.recipe.task, size, order):
+        one, other = kept(batch, None), fresh(batch, None)
+        map_tensors(lambda a, b: pytest.fail("a kept output differs") if not torch.equal(a, b) else a, one, other)
+        with torch.no_grad():
+            torch.testing.assert_close(one.logits, network(batch).logits, atol=1e-6, rtol=1e-5)
+
+
+def test_a_run_teaches(make, tmp_path):
+    teacher = run(make.tiny(seeds=[1, 2]), tmp_path / "teacher")
+    recipe = make.corrkd(teacher={"run": str(teacher)}, seeds=[2])
+    trainer, taught = make.stages(recipe).student()
+    assert taught is None
+    same = checkpoint.load(teacher / "seed-2").model.state_dict()
+    assert all(torch.equal(same[name], tensor) for name, tensor in trainer.teacher.network.state_dict().items())
+    with pytest.raises(UserError, match="holds seed-1, seed-2, but no seed-9"):
+        make.stages(make.corrkd(teacher={"run": str(teacher)}, seeds=[9])).student()
+
+
+def test_an_ensemble_of_runs_teaches_responses_only(make, tmp_path):
+    teacher = run(make.tiny(seeds=[1, 2]), tmp_path / "teacher")
+    runs = {"runs": [str(teacher / "seed-1"), str(teacher / "seed-2")]}
+    _, heard = make.fitted(make.tiny(teacher=runs, distillers={"kd": {"name": "kd"}}))
+    assert all(value > 0 for value in heard.series("loss/kd"))
+    with pytest.raises(UserError, match=r"distillers.scd: 'corrkd.scd' compares representations"):
+        make.fitted(make.corrkd(teacher=runs))
+
+
+@pytest.mark.parametrize("kind", ["self", "ema"])
+def test_teachers_without_a_stage_of_their_own(make, kind):
+    _, heard = make.fitted(make.corrkd(teacher={"kind": kind}))
+    assert not heard.series("loss/task", stage="teacher")
+    assert len(heard.series("loss/scd")) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"name": "synthetic", "samples": [22, 9, 11], "channels": {"text": 7, "audio": 15, "vision": 20}}},
+         r"reads 'text' 150 wide, but the data have it 7 wide"),
+        ({"task": {"kind": "bins", "classes": 3}}, "was trained for another task"),
+        ({"model": {"dim": 8, "encoders": {"text": {"name": "pooled"}}, "fusion": {"name": "concat"}}},
+         "reads 'audio' 15 wide, but the data of this recipe have text"),
+        ({"model": {"dim": 4, "encoders": {m: {"name": "pooled"} for m in ("text", "audio", "vision")},
+                    "fusion": {"name": "concat"}}},
+         r"distillers.scd: the term does not fit student \(joint \(4, 12\)\) and teacher \(joint \(4, 24\)\)"),
+    ],
+)  # fmt: skip
+def test_a_run_that_does_not_fit(make, tmp_path, change, message):
+    teacher = run(make.tiny(), tmp_path / "teacher")
+    with pytest.raises(UserError, match=message):
+        make.stages(make.corrkd(teacher={"run": str(teacher)}, **change)).student()
+
+
+def test_a_projecting_term_bridges_widths(make, tmp_path):
+    teacher = run(make.tiny(), tmp_path / "teacher")
+    model = {
+        "dim": 4,
+        "encoders": {m: {"name": "pooled"} for m in ("text", "audio", "vision")},
+        "fusion": {"name": "concat"},
+    }
+    recipe = make.tiny(teacher={"run": str(teacher)}, model=model, distillers={"fitnet": {"name": "feature"}})
+    trainer, heard = make.fitted(recipe)
+    assert len(heard.series("loss/fitnet")) == 6
+    assert sum(p.numel() for p in trainer.terms.modules.parameters()) == 12 * 24 + 24
+
+
+def test_a_teacher_of_complete_samples_only(make):
+    config = {"name": "synthetic", "samples": [40, 20, 11], "length": [3, 6], "missing": 0.3}
+    recipe = make.corrkd(data=config, teacher={"kind": "trained", "require": "complete"})
+    stages = make.stages(recipe, heard := make.Heard())
+    expected = data.complete(stages.train)
+    assert 0 < len(expected) < len(stages.train)
+    stages.student()
+    assert f"the teacher learns from the {len(expected)} training samples with every modality" in heard.notes
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"distillers": {"kd": {"name": "kd"}}}, r"distillers.kd: 'kd' needs a teacher"),
+        ({"task": {"kind": "regression"}, "teacher": {"kind": "ema"}, "distillers": {"kd": {"name": "kd"}}},
+         r"distillers.kd: 'kd' compares class responses, and task.kind regression has none"),
+    ],
+)  # fmt: skip
+def test_contracts_are_checked_before_training(make, sections, message):
+    with pytest.raises(UserError, match=message):
+        make.fitted(make.tiny(**sections))
+
+
+def test_statistics_of_a_constant_column():
+    context = Context(channels={"x": 3}, lengths={"x": 2}, dim=1, task=Regression())
+    model = Model(context.channels, {}, torch.nn.Identity())
+    frames = torch.tensor([[1.0, 5.0, 400.0], [3.0, 5.0, 200.0]])
+    module = model.standardize["x"]
+    module.fit(frames)
+    assert module(frames.unsqueeze(0))[0].tolist() == [[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]]
