@@ -10,10 +10,10 @@ from torch import nn
 
 from mmsa_core import assemble, data, recipe_file
 from mmsa_core.components import Context, Distiller
-from mmsa_core.missing import derive
 from mmsa_core.model import Model
-from mmsa_core.recipe import Recipe
-from mmsa_core.runner import Terms, Trainer
+from mmsa_core.recipe import Log, Recipe
+from mmsa_core.runner import Trainer, Watcher
+from mmsa_core.stages import Stages
 from mmsa_core.teacher import Fixed
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "corrkd.yaml"
@@ -91,18 +91,16 @@ class Parts:
 
     def network(self, role: str) -> Model:
         """Student or teacher, untrained: what a step costs does not depend on the weights."""
-        found = assemble.model(
-            self.recipe.model, self.recipe.task, self.data.channels, self.data.lengths, derive(self.seed, role)
-        )
-        found.fit_statistics(self.data.splits["train"])
-        return found
+        stages = self.stages(batch=1)
+        return stages.network(self.recipe.model, role, stages.train)
 
-    def teacher(self, batch: int, cache: bool) -> Fixed:
-        """A frozen teacher for batches of one size."""
-        found = Fixed(self.network("teacher").eval().requires_grad_(False), batch)
+    def trainer(self, batch: int, cache: bool = True, by_loops: tuple[str, ...] = ()) -> Trainer:
+        """The student's trainer, some of its terms computed by loops; the teacher is not trained either."""
+        stages = self.stages(batch)
+        teacher = Fixed(self.network("teacher").eval().requires_grad_(False), batch)
         if cache:
-            found.keep(self.data.splits["train"], self.recipe.task)
-        return found
+            teacher.keep(stages.train, self.recipe.task)
+        return stages.trainer(self.network("student").train(), teacher, self.terms(by_loops))
 
     def terms(self, by_loops: tuple[str, ...] = ()) -> nn.ModuleDict:
         """The recipe's loss terms; those named are computed by loops."""
@@ -115,23 +113,11 @@ class Parts:
             found[label] = looped(term, self.recipe.distillers[label], context)
         return found
 
-    def trainer(self, batch: int, cache: bool = True, by_loops: tuple[str, ...] = ()) -> Trainer:
-        """The student's trainer; gradient norms, which are logged every 50th step only, are left out."""
-        distillers = self.recipe.distillers
-        return Trainer(
-            "student",
-            self.network("student").train(),
-            self.recipe.task,
-            self.recipe.train.model_copy(update={"batch_size": batch}),
-            self.seed,
-            teacher=self.teacher(batch, cache),
-            masker=assemble.masker(self.recipe),
-            terms=Terms(
-                self.terms(by_loops),
-                {label: config.weight for label, config in distillers.items()},
-                {label: config.optimizer for label, config in distillers.items()},
-            ),
-        )
+    def stages(self, batch: int) -> Stages:
+        """The stages at a batch size; gradient norms, which are logged every 50th step only, are left out."""
+        train = self.recipe.train.model_copy(update={"batch_size": batch})
+        recipe = self.recipe.model_copy(update={"train": train, "log": Log(gradients_every=0)})
+        return Stages(recipe, self.data, self.seed, CPU, Watcher())
 
     @property
     def seed(self) -> int:

@@ -19,7 +19,7 @@ from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.recipe import Train
 from mmsa_core.tasks import TaskBase
-from mmsa_core.teacher import Teacher, average_of
+from mmsa_core.teacher import MovingAverage, Teacher
 from mmsa_core.types import Batch, Outputs, filled
 
 Row = dict[str, Any]
@@ -97,7 +97,7 @@ class Trainer:
             if own := list(term.parameters()):
                 self.optimizers.append(optimizer(self.terms.optimizers.get(label) or train, own))
         self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
-        self.average = average_of(network, train.ema_decay) if train.average == "ema" else None
+        self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
         self.steps_done = 0
         self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
 
@@ -130,7 +130,7 @@ class Trainer:
         for each in self.optimizers:
             each.step()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.update(self.network)
         if self.teacher is not None:
             self.teacher.updated(self.network)
         for label, term in self.terms.modules.items():
@@ -175,7 +175,7 @@ class Trainer:
 
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Task loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
-        network = self.average.module if self.average is not None else self.network
+        network = self.average.network if self.average is not None else self.network
         draws = self.train.valid_draws if self.masker else 1
         logits, target = predict(
             network, valid, self.task, [Draw("valid", self.seed, n) for n in range(draws)], self.masker
@@ -194,7 +194,7 @@ class Trainer:
         return value if name in ("loss", "mae") else -value
 
     def _weights(self) -> dict[str, Tensor]:
-        source = self.average.module if self.average is not None else self.network
+        source = self.average.network if self.average is not None else self.network
         return {name: tensor.detach().clone() for name, tensor in source.state_dict().items()}
 
     def _set_rates(self, total: int) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from mmsa_core import assemble, checkpoint, data
 from mmsa_core.corpus import Split
@@ -38,19 +39,23 @@ class Stages:
 
     def student(self) -> tuple[Trainer, Model | None]:
         """The student's trainer, ready to fit, and the teacher's network where it was trained for it."""
-        recipe = self.recipe
-        network = self.network(recipe.model, "student", self.train)
+        network = self.network(self.recipe.model, "student", self.train)
         teacher, taught = self.teacher(network)
-        terms = assemble.distillers(recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
-        self._rehearse(network, teacher, terms)
-        labels = recipe.distillers.items()
-        described = Terms(
-            modules=terms,
-            weights={label: config.weight for label, config in labels},
-            optimizers={label: config.optimizer for label, config in labels},
+        modules = assemble.distillers(self.recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
+        self._rehearse(network, teacher, modules)
+        return self.trainer(network, teacher, modules), taught
+
+    def trainer(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> Trainer:
+        """What trains a student with this teacher and these loss terms."""
+        recipe = self.recipe
+        configs = recipe.distillers.items()
+        terms = Terms(
+            modules=modules,
+            weights={label: config.weight for label, config in configs},
+            optimizers={label: config.optimizer for label, config in configs},
             gradients_every=recipe.log.gradients_every,
         )
-        trainer = Trainer(
+        return Trainer(
             "student",
             network,
             recipe.task,
@@ -58,10 +63,9 @@ class Stages:
             self.seed,
             teacher=teacher,
             masker=assemble.masker(recipe),
-            terms=described,
+            terms=terms,
             watcher=self.watcher,
         )
-        return trainer, taught
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
         """A fresh network on the device, standardised by a training split."""
@@ -94,7 +98,7 @@ class Stages:
             fixed.keep(self.train, task)
         return fixed, taught
 
-    def _rehearse(self, network: Model, teacher: Teacher | None, terms: torch.nn.ModuleDict) -> None:
+    def _rehearse(self, network: Model, teacher: Teacher | None, terms: nn.ModuleDict) -> None:
         """Run everything once on a few samples, so that parts that do not fit are found before training."""
         probe = next(data.batches(self.train, self.recipe.task, min(4, len(self.train))))
         network.eval()

@@ -1,12 +1,12 @@
 """Where a teacher's outputs come from: frozen networks (kept by sample), an average of the student, itself."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 
 from mmsa_core.corpus import Split
 from mmsa_core.data import batches
@@ -36,15 +36,15 @@ class Average:
     """An exponential moving average of the student that sees the complete batch (Tarvainen and Valpola, 2017)."""
 
     def __init__(self, student: nn.Module, decay: float) -> None:
-        self.network = average_of(student, decay)
+        self.average = MovingAverage(student, decay)
 
     def __call__(self, batch: Batch, student: Outputs) -> Outputs:
         with torch.no_grad():
-            outputs: Outputs = self.network(batch)
+            outputs: Outputs = self.average.network(batch)
         return outputs
 
     def updated(self, student: nn.Module) -> None:
-        self.network.update_parameters(student)
+        self.average.update(student)
 
 
 class Fixed:
@@ -81,11 +81,24 @@ class Fixed:
         return map_tensors(lambda x: x[: len(batch)], outputs)
 
 
-def average_of(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy whose weights follow the network's as an exponential moving average; in eval mode."""
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
-    average.requires_grad_(False)
-    return average.eval()
+class MovingAverage(nn.Module):
+    """A copy of a network, in eval mode, whose weights follow it as an exponential moving average."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.network = deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self._started = False
+
+    def update(self, network: nn.Module) -> None:
+        """Move towards the network's weights; the first time, take them. Buffers are copied."""
+        with torch.no_grad():
+            own: list[Tensor] = list(self.network.parameters())
+            new: list[Tensor] = list(network.parameters())
+            torch._foreach_lerp_(own, new, 1 - self.decay if self._started else 1.0)
+            for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
+                kept.copy_(buffer)
+        self._started = True
 
 
 def ensemble(networks: Sequence[nn.Module], task: TaskBase) -> Callable[[Batch], Outputs]:

@@ -64,7 +64,7 @@ def test_the_average_follows_the_student_by_hand():
         with torch.no_grad():
             student.weight.fill_(weight)
         average.updated(student)
-        values.append(average.network.module.weight.item())
+        values.append(average.average.network.weight.item())
     assert values == [1.0, 1.25, 2.4375]  # the first update copies; then 3/4 old + 1/4 new
 
 

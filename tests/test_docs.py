@@ -1,0 +1,101 @@
+"""Every command and code block of README, CONTRIBUTING and the plugins' READMEs is executed.
+
+`mmsa train` gets a smaller corpus and one epoch here, so that the commands end soon; otherwise the blocks
+run as they stand, in the order of the page (code that makes files first), in a folder of their own.
+`make train` and `make test` are run by CI itself; here their recipes are looked at with `make -n`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", "plugins/mmsa-corrkd/README.md", "plugins/mmsa-dmd/README.md"]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+SHIM = """#!/bin/bash
+if [ "$1" = train ]; then
+  small=(--set train.epochs=1)
+  case "$*" in *data.name*) ;; *) small+=(--set "data.samples=[40,20,20]") ;; esac
+  exec {python} -m mmsa_core "$@" "${{small[@]}}"
+fi
+exec {python} -m mmsa_core "$@"
+"""
+
+
+def blocks(page):
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shim = tmp_path / "bin" / "mmsa"
+    shim.parent.mkdir()
+    shim.write_text(SHIM.format(python=sys.executable))
+    shim.chmod(0o755)
+    return tmp_path
+
+
+def run(command, folder):
+    path = f"{folder / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def elsewhere(line):
+    """Set-up, which CI does before it gets here."""
+    return line.startswith(("make ", "pip install"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs(page, folder):
+    found = blocks(page)
+    assert {language for language, _ in found} <= {"bash", "python", "yaml", "text"}, "a block of another language"
+    for language, code in found:
+        if language == "python":
+            (folder / "block.py").write_text(code)
+            run(f"{sys.executable} block.py", folder)
+    for number, (language, code) in enumerate(found):
+        if language == "yaml":  # sections of a recipe: they replace those of a whole one
+            whole = yaml.safe_load((folder / "recipes" / "corrkd.yaml").read_text()) | yaml.safe_load(code)
+            (folder / f"block{number}.yaml").write_text(yaml.safe_dump(whole))
+            run(f"mmsa check block{number}.yaml", folder)
+        for line in code.splitlines() if language == "bash" else []:
+            if line.strip() and not elsewhere(line):
+                run(line, folder)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(("target", "expected"), [("train", "mmsa train recipes/corrkd.yaml"), ("test", "-m pytest")])
+def test_the_two_commands(target, expected, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "VIRTUAL_ENV"))}
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1].endswith(expected)
+    assert f"make {target}" in (ROOT / "README.md").read_text()
+
+
+def test_ci_calls_the_readmes_test_command():
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_links_of_a_page_lead_somewhere():
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_a_recipe_of_the_readmes_table_exists():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("| recipe |") : text.index("All but the last")]
+    named = set(re.findall(r"`([\w-]+\.yaml)`", table))
+    assert named == {path.name for path in (ROOT / "recipes").glob("*.yaml")}
