@@ -23,7 +23,8 @@ def model(
     seed: int,
 ) -> Model:
     """A network with weights drawn from `seed` alone."""
-    context = Context(channels=channels, lengths=lengths, dim=section.dim, task=task)  # type: ignore[arg-type]
+    own = {m: lengths[m] for m in channels}
+    context = Context(channels=channels, lengths=own, dim=section.dim, task=task)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoders = {m: registry.encoders.get(config.name)(config, context, m) for m, config in section.encoders.items()}

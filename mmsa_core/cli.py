@@ -1,6 +1,7 @@
 """The command `mmsa`: thin; every subcommand reads its input, calls one function and prints."""
 
 import functools
+import io
 import json
 import sys
 import traceback
@@ -61,12 +62,17 @@ def seeds_given(_: Any, __: Any, text: str | None) -> list[int] | None:
 @click.version_option(package_name="mmsa-core")
 def main() -> None:
     """Multimodal sentiment analysis when modalities go missing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± stops no training
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command()
 @RECIPE
 @SET
-@click.option("--seeds", metavar="A,B,..", callback=seeds_given, help="Seeds, one run for each; overrides the recipe's.")
+@click.option(
+    "--seeds", metavar="A,B,..", callback=seeds_given, help="Seeds, one run for each; overrides the recipe's."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the runs (default: runs/NAME, then runs/NAME-2)."
 )
@@ -92,7 +98,9 @@ def train(recipe: Path, overrides: tuple[str, ...], seeds: list[int] | None, out
     "--protocol", "protocols", multiple=True, help="inter (modality subsets) or intra (frame rates); both by default."
 )
 @click.option("--split", default="test", show_default=True, type=click.Choice(["valid", "test"]))
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON, to a new file.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON, to a new file."
+)
 @SET
 @DEVICE
 @command
@@ -137,7 +145,12 @@ def predict(
 
 
 @main.command("list")
-@click.argument("kind", required=False, metavar="[KIND]", type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]))
+@click.argument(
+    "kind",
+    required=False,
+    metavar="[KIND]",
+    type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]),
+)
 @command
 def list_components(kind: str | None) -> None:
     """List the installed components; reads metadata only."""

@@ -142,7 +142,7 @@ def _chosen(split: Split, modalities: Sequence[Modality], where: str) -> Split:
         if modality not in split.features:
             raise UserError(
                 f"{where}: no modality '{modality}', which model.encoders names; the data have: "
-                f"{', '.join(split.features)}. Rename it in model.encoders, or remove it with the others kept."
+                f"{', '.join(split.features)}.{registry.suggestions(modality, list(split.features))}"
             )
     return replace(
         split,

@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from mmsa_core.runner import Row, Watcher
 from mmsa_core.tasks import TaskBase
@@ -26,31 +27,39 @@ class Display(Watcher):
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
         self._began = 0.0
-        self._epochs = self._steps = 0
+        self._warned: set[str] = set()
+        self._epochs = 0
 
     def note(self, message: str) -> None:
-        self.console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+        self._line(f"note: {message}")
 
     def warn(self, message: str) -> None:
-        self.console.print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        if message not in self._warned:  # once, however many seeds say it
+            self._warned.add(message)
+            self._line(f"warning: {message}", style="yellow")
+
+    def _line(self, text: str, style: str = "") -> None:
+        """A line as it is; only a terminal breaks it, between words."""
+        whole = not self.console.is_terminal
+        self.console.print(Text(text, style=style), soft_wrap=whole)
 
     def seed(self, seed: int, seeds: Sequence[int]) -> None:
         """The next seed begins."""
         self.console.print(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})", highlight=False)
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
-        self._began, self._epochs, self._steps = time.perf_counter(), epochs, steps
+        self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description:8}"),
+                TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[info]}"),
                 console=self.console,
+                transient=True,
             )
-            self._bar = self._progress.add_task(stage, total=epochs * steps, info="", speed="")
+            self._bar = self._progress.add_task(stage, total=epochs * steps, speed="")
             self._progress.start()
 
     def step(self, stage: str) -> None:
@@ -65,19 +74,14 @@ class Display(Watcher):
         losses = " ".join(f"{n.split('/')[-1]} {v:.3f}" for n, v in row.items() if n.startswith("train/loss/"))
         names = [n for n in ("loss", "f1_non0", "auc_non0", "f1", "auc", "f1_mean", "auc_mean") if f"valid/{n}" in row]
         valid = " ".join(f"{n} {number(row[f'valid/{n}'])}" for n in names)
+        text = f"{stage} epoch {row['epoch']}/{self._epochs} | {losses} | valid {valid}{' *' if row['best'] else ''}"
         passed = time.perf_counter() - self._began
-        speed = row["step"] / passed
+        speed = f"{row['step'] / passed:.1f} step/s"
         if self._progress is not None and self._bar is not None:
-            self._progress.update(self._bar, speed=f"{speed:.1f} step/s", info=f"{losses} | valid {valid}")
-            return
-        left = passed / row["epoch"] * (self._epochs - row["epoch"])
-        self.console.print(
-            f"{stage} epoch {row['epoch']}/{self._epochs} | {losses} | valid {valid}{' *' if row['best'] else ''} "
-            f"| {speed:.1f} step/s, {left:.0f} s left",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+            self._progress.update(self._bar, speed=speed)
+            self._line(text)
+        else:
+            self._line(f"{text} | {speed}, {passed / row['epoch'] * (self._epochs - row['epoch']):.0f} s left")
 
     def end(self, stage: str) -> None:
         if self._progress is not None:

@@ -1,8 +1,9 @@
 """One recipe from data to run folders: for every seed the teacher, then the student, then its evaluation."""
 
 import logging
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,15 +42,18 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
     """
-    folder = fresh_folder(recipe, out)
+    folder = free_folder(recipe, out)
     recipe = anchored(recipe)
     setting = Setting(recipe, data.load(recipe), device, folder, command, display)
     for note in setting.data.notes:
         display.note(note)
     results = {}
-    for seed in recipe.seeds:
-        display.seed(seed, recipe.seeds)
-        results[seed] = run_seed(setting, seed)
+    with component_warnings(display):
+        for seed in recipe.seeds:  # what would be refused is refused before anything is made
+            stages_of(setting, recipe, seed).rehearse()
+        for seed in recipe.seeds:
+            display.seed(seed, recipe.seeds)
+            results[seed] = run_seed(setting, seed)
     found = {
         "name": recipe.name,
         "seeds": list(recipe.seeds),
@@ -79,23 +83,29 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
         wandb = recipe.track.wandb
         trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
     setting.display.trackers = trackers
-    with component_warnings(setting.display):
-        results = _train_stages(setting, recipe, seed, folder)
+    results = _train_stages(setting, recipe, seed, folder)
     checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
     trackers.finish(results)
     return results
 
 
-def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
+def stages_of(setting: Setting, recipe: Recipe, seed: int) -> Stages:
+    """The stages of one seed, their data on the device."""
     splits = {n: data.to_device(s, setting.device) for n, s in setting.data.splits.items() if n in data.SPLITS}
-    on_device = replace(setting.data, splits=splits)
-    trainer, taught = Stages(recipe, on_device, seed, setting.device, setting.display).student()
+    return Stages(recipe, replace(setting.data, splits=splits), seed, setting.device, setting.display)
+
+
+def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
+    stages = stages_of(setting, recipe, seed)
+    trainer, taught = stages.student()
+    splits = stages.data.splits
     fit = trainer.fit(splits["train"], splits["valid"])
     channels, lengths = setting.data.channels, setting.data.lengths
     checkpoint.save_model(folder / "student.safetensors", trainer.network, channels, lengths)
     if taught is not None:
-        checkpoint.save_model(folder / "teacher.safetensors", taught, channels, lengths)
+        read = {m: width for m, width in channels.items() if m in taught.encoders}
+        checkpoint.save_model(folder / "teacher.safetensors", taught, read, lengths)
     if len(trainer.terms.modules):
         checkpoint.write_tensors(folder / "distillers.safetensors", trainer.terms.modules.state_dict(), {})
     return _evaluate(setting, recipe, trainer.network, splits, folder) | {
@@ -107,7 +117,7 @@ def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> 
 
 
 def _evaluate(
-    setting: Setting, recipe: Recipe, student: Model, splits: dict[str, Split], folder: Path
+    setting: Setting, recipe: Recipe, student: Model, splits: Mapping[str, Split], folder: Path
 ) -> dict[str, Any]:
     """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
     task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
@@ -135,18 +145,17 @@ def write_predictions(path: Path, task: Any, split: Split, logits: torch.Tensor)
     checkpoint.write_csv(path, ["id", "seen", *columns, "target"], rows)
 
 
-def fresh_folder(recipe: Recipe, out: Path | None) -> Path:
-    """A folder for the experiment that holds nothing yet."""
+def free_folder(recipe: Recipe, out: Path | None) -> Path:
+    """Where the experiment goes: a folder that is not there yet, or is empty."""
     if out is None:
         base = Path("runs") / recipe.name
         numbered = (base.with_name(f"{base.name}-{n}") for n in range(2, 10**6))
-        out = base if not base.exists() else next(path for path in numbered if not path.exists())
+        return base if not base.exists() else next(path for path in numbered if not path.exists())
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out}: already holds something, and nothing is overwritten; name a new folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error}") from error
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"--out {out}: cannot be made, {above} is no folder that can be written to")
     return out
 
 

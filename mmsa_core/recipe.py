@@ -14,7 +14,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
-    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -162,7 +161,7 @@ Teacher = Annotated[
         _teacher_kind,
         custom_error_type="teacher_kind",
         custom_error_message="a teacher has kind: none, self, trained, run, ensemble or ema "
-        "(or is written {{run: FOLDER}})",
+        "(or is written {run: FOLDER})",
     ),
 ]
 
@@ -204,6 +203,12 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
+def _label(label: str) -> str:
+    if label in ("task", "total") or not label.isidentifier():
+        raise ValueError(f"'{label}' cannot name a term; use letters, digits and _, and neither 'task' nor 'total'")
+    return label
+
+
 class Recipe(Closed):
     """One experiment: every number that affects a result is in it."""
 
@@ -219,16 +224,9 @@ class Recipe(Closed):
     teacher: Teacher = NoTeacher()
     masker: Masker | None = None
     """What the student sees in training and validation; None hides nothing."""
-    distillers: dict[str, DistillerTerm] = Field(default_factory=dict)
+    distillers: dict[Annotated[str, AfterValidator(_label)], DistillerTerm] = Field(default_factory=dict)
     """Loss terms beside the task's, by a name of your choice."""
     train: Train
     evaluate: Evaluate = Evaluate()
     log: Log = Log()
     track: Track = Track()
-
-    @model_validator(mode="after")
-    def _names(self) -> "Recipe":
-        for label in self.distillers:
-            if label in ("task", "total") or not label.isidentifier():
-                raise ValueError(f"distillers: '{label}' cannot name a term; use letters, digits and _, not 'task'")
-        return self

@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from mmsa_core.recipe import Task, Teacher
+from mmsa_core.recipe import Teacher
 from mmsa_core.recipe_yaml import KeyPath
+from mmsa_core.tasks import Task
 
 
 def _by_kind(union: Any) -> dict[str, Collection[str]]:
@@ -88,13 +89,10 @@ def _path_in(data: Any, loc: Sequence[str | int]) -> KeyPath:
     path: list[str | int] = []
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
-        if isinstance(data, dict) and part in data:
+        listed = isinstance(data, list | tuple) and isinstance(part, int) and part < len(data)
+        if listed or (isinstance(data, dict) and part in data):
             data = data[part]
-        elif isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif not last:
-            continue
-        elif not isinstance(data, dict):
-            continue
-        path.append(part)
+            path.append(part)
+        elif last and isinstance(data, dict) and part != "[key]":  # a key that is required
+            path.append(part)
     return tuple(path)

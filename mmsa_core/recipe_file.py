@@ -37,7 +37,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> None:
-    """Set one dotted key. Naming another component or kind keeps only the keys that it also has."""
+    """Set one dotted key. Naming another component or kind keeps only the keys that it also has.
+
+    `distillers.NAME=null` removes that term.
+    """
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")) or not key.isprintable():
         raise UserError(f"--set {override}: expected key=value, for example --set train.lr=1e-4")
@@ -54,6 +57,13 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
             )
         node[parent] = dict(inner)  # an alias (*name) elsewhere in the file keeps its value
         node = node[parent]
+    if value is None and parents == ["distillers"]:
+        if last not in node:
+            raise UserError(
+                f"--set {override}: there is no term '{last}' to remove; found: {', '.join(node) or 'none'}"
+            )
+        del node[last]
+        return
     fields = _fields(parents, last, value)
     for other in [other for other in node if fields is not None and other not in fields]:
         del node[other]

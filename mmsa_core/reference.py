@@ -50,9 +50,13 @@ def _fields(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
             if isinstance(each, type) and issubclass(each, BaseModel)
         ]
         default = field.get_default(call_default_factory=True)
-        said = "default as follows" if isinstance(default, BaseModel) else f"default {_value(default)}"
+        said = "default as follows"
+        if field.is_required():
+            said = "required"
+        elif not isinstance(default, BaseModel):
+            said = f"default {_value(default)}"
         kind = _type(field.annotation, field.metadata)
-        yield f"  {prefix}{key}: {kind}, {'required' if field.is_required() else said}"
+        yield f"  {prefix}{key}: {kind}, {said}"
         if field.description:
             yield f"      {' '.join(field.description.split())}"
         for section in sections:

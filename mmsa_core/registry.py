@@ -166,9 +166,9 @@ class Registry(Generic[T]):
         if not isinstance(data, dict):
             if hasattr(data, "model_fields_set"):
                 return data
-            raise ValueError(f"expected a {self.kind} as {{name: ..., ...}}, found {data!r}")
+            raise ValueError(f"expected {{name: ..., ...}} with the name of a component, found {data!r:.80}")
         if "name" not in data:
-            raise ValueError(f"a {self.kind} needs a name. Known: {', '.join(self)}")
+            raise ValueError(f"name is required, and not given. {self.kind.capitalize()}s: {', '.join(self)}")
         name = data["name"]
         try:
             component: Any = self.get(str(name))

@@ -102,6 +102,9 @@ def predict(
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
     network, task = loaded.model.to(device), loaded.recipe.task
     header, rows = ["id", "split", "seen"], []
+    for modality in loaded.channels:
+        if not any(modality in part.features for part in corpus.splits.values()):
+            click.echo(f"note: {modality} is not in the file and counts as missing", err=True)
     for name, part in corpus.splits.items():
         if split in (None, name):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)

@@ -186,8 +186,6 @@ class Trainer:
     def _criterion(self, found: Mapping[str, float | None]) -> float:
         """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""
         name = self.train.select
-        if name not in found:
-            raise UserError(f"train.select: no validation value '{name}'; choose one of: {', '.join(found)}")
         value = found[name]
         if value is None or math.isnan(value):
             return math.inf

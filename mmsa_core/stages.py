@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmsa_core import assemble, checkpoint, data
 from mmsa_core.corpus import Split
@@ -37,12 +37,35 @@ class Stages:
         """The validation split."""
         return self.data.splits["valid"]
 
+    def rehearse(self) -> None:
+        """Build everything and run it once on a few samples, so that parts that do not fit are found now.
+
+        A teacher that will be trained is stood in for by its untrained network.
+
+        Raises:
+            UserError: naming the part and the key of the recipe.
+        """
+        modules = self.modules()
+        network = self.network(self.recipe.model, "student", self.train)
+        chosen = self.recipe.teacher
+        teacher: Teacher | None
+        if isinstance(chosen, TrainedTeacher):
+            stand_in = self.network(chosen.model or self.recipe.model, "teacher", self._teachers(chosen)[0])
+            teacher = Fixed(stand_in.eval().requires_grad_(False), self.recipe.train.batch_size)
+        else:
+            teacher, _ = self.teacher(network, keep=False)
+        logits, target = self._try(network, teacher, modules)
+        measured = ["loss", *self.recipe.task.metrics(logits, target)]
+        for where, select in self._selects().items():
+            if select not in measured:
+                raise UserError(f"{where}: no validation value '{select}'; choose one of: {', '.join(measured)}")
+
     def student(self) -> tuple[Trainer, Model | None]:
         """The student's trainer, ready to fit, and the teacher's network where it was trained for it."""
         network = self.network(self.recipe.model, "student", self.train)
         teacher, taught = self.teacher(network)
-        modules = assemble.distillers(self.recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
-        self._rehearse(network, teacher, modules)
+        modules = self.modules()
+        self._try(network, teacher, modules)  # gives lazy modules their sizes
         return self.trainer(network, teacher, modules), taught
 
     def trainer(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> Trainer:
@@ -69,14 +92,24 @@ class Stages:
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
         """A fresh network on the device, standardised by a training split."""
-        seed = derive(self.seed, role)
-        network = assemble.model(section, self.recipe.task, self.data.channels, self.data.lengths, seed)
+        unknown = [m for m in section.encoders if m not in self.data.channels]
+        if unknown:
+            raise UserError(
+                f"teacher.model.encoders: '{unknown[0]}' is not among the modalities that model.encoders names: "
+                f"{', '.join(self.data.channels)}"
+            )
+        channels = {m: self.data.channels[m] for m in section.encoders}
+        network = assemble.model(section, self.recipe.task, channels, self.data.lengths, derive(self.seed, role))
         network = network.to(self.device)
         if self.recipe.data.normalize == "standard":
             network.fit_statistics(train)
         return network
 
-    def teacher(self, student: Model) -> tuple[Teacher | None, Model | None]:
+    def modules(self) -> nn.ModuleDict:
+        """The loss terms beside the task's."""
+        return assemble.distillers(self.recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
+
+    def teacher(self, student: Model, keep: bool = True) -> tuple[Teacher | None, Model | None]:
         """The teacher that the recipe asks for, and its network where it was trained here."""
         chosen, task = self.recipe.teacher, self.recipe.task
         taught = None
@@ -94,28 +127,42 @@ class Stages:
             fixed = Fixed(ensemble(networks, task), self.recipe.train.batch_size)
         else:
             return None, None
-        if chosen.cache:
+        if chosen.cache and keep:
             fixed.keep(self.train, task)
         return fixed, taught
 
-    def _rehearse(self, network: Model, teacher: Teacher | None, terms: nn.ModuleDict) -> None:
-        """Run everything once on a few samples, so that parts that do not fit are found before training."""
+    def _try(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> tuple[Tensor, Tensor]:
+        """A step on a few samples without learning from it; logits and targets."""
         probe = next(data.batches(self.train, self.recipe.task, min(4, len(self.train))))
+        masker = assemble.masker(self.recipe)
         network.eval()
         with torch.no_grad():
-            outputs = network(probe)
+            outputs = network(masker(probe, data.NO_DRAW) if masker else probe)
             taught = teacher(probe, outputs) if teacher else outputs
-        assemble.rehearse(terms, outputs, taught, probe, self.seed)
+        assemble.rehearse(modules, outputs, taught, probe, self.seed)
+        return outputs.logits, probe.target
+
+    def _selects(self) -> dict[str, str]:
+        found = {"train.select": self.recipe.train.select}
+        if isinstance(self.recipe.teacher, TrainedTeacher) and self.recipe.teacher.train:
+            found["teacher.train.select"] = self.recipe.teacher.train.select
+        return found
+
+    def _teachers(self, chosen: TrainedTeacher) -> tuple[Split, Split]:
+        """What the teacher is trained and validated on."""
+        if chosen.require == "any":
+            return self.train, self.valid
+        train, valid = data.complete(self.train), data.complete(self.valid)
+        if not len(train) or not len(valid):
+            raise UserError(
+                f"teacher.require: complete leaves {len(train)} training and {len(valid)} validation samples "
+                f"that have all of {', '.join(self.data.channels)}; use require: any"
+            )
+        return train, valid
 
     def _train_teacher(self, chosen: TrainedTeacher) -> Model:
-        train, valid = self.train, self.valid
+        train, valid = self._teachers(chosen)
         if chosen.require == "complete":
-            train, valid = data.complete(train), data.complete(valid)
-            if not len(train) or not len(valid):
-                raise UserError(
-                    f"teacher.require: complete leaves {len(train)} training and {len(valid)} validation samples "
-                    f"that have all of {', '.join(self.data.channels)}; use require: any"
-                )
             self.watcher.note(f"the teacher learns from the {len(train)} training samples with every modality")
         network = self.network(chosen.model or self.recipe.model, "teacher", train)
         settings = chosen.train or self.recipe.train

@@ -233,7 +233,7 @@ def test_a_blocked_distribution_is_not_read(install, monkeypatch):
     names = {claim.name for claims in registry.metadata().claims.values() for claim in claims}
     assert "kd" in names
     assert not {name for name in names if name.startswith(("broken.", "corrkd."))}
-    with pytest.raises(UserError, match="unknown distiller 'corrkd.scd'"):
+    with pytest.raises(UserError, match=r"unknown distiller 'corrkd\.scd'"):
         registry.Registry("distiller").get("corrkd.scd")
 
 

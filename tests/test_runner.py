@@ -130,7 +130,7 @@ def test_patience_ends_a_training(make):
 def test_selecting_by_something_that_is_not_measured(make):
     recipe = make.tiny(train={"epochs": 1, "batch_size": 8, "select": "f1_nonzero"})
     with pytest.raises(UserError, match=r"train.select: no validation value 'f1_nonzero'; choose one of: loss, mae"):
-        make.fitted(recipe)
+        make.stages(recipe).rehearse()
 
 
 def test_cosine_schedule_by_hand(make):

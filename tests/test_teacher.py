@@ -164,6 +164,15 @@ def test_contracts_are_checked_before_training(make, sections, message):
         make.fitted(make.tiny(**sections))
 
 
+def test_a_teacher_of_one_modality_teaches_responses(make, tmp_path):
+    only_text = {"dim": 8, "encoders": {"text": {"name": "pooled"}}, "fusion": {"name": "concat"}}
+    recipe = make.tiny(teacher={"kind": "trained", "model": only_text}, distillers={"kd": {"name": "kd"}})
+    folder = run(recipe, tmp_path / "out")
+    tensors, about = checkpoint.read_tensors(folder / "seed-1" / "teacher.safetensors")
+    assert list(about["channels"]) == ["text"]
+    assert not any("audio" in name for name in tensors)
+
+
 def test_statistics_of_a_constant_column():
     context = Context(channels={"x": 3}, lengths={"x": 2}, dim=1, task=Regression())
     model = Model(context.channels, {}, torch.nn.Identity())
