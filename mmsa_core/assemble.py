@@ -32,15 +32,20 @@ def model(
         return Model(channels, encoders, fusion)
 
 
+def contracts(recipe: Recipe) -> None:
+    """Refuse loss terms that need what task, teacher or fusion do not give; looks at no data."""
+    for label, config in recipe.distillers.items():
+        _check(recipe, label, config.name, registry.distillers.get(config.name))
+
+
 def distillers(
     recipe: Recipe, channels: Mapping[Modality, int], lengths: Mapping[Modality, int], seed: int
 ) -> nn.ModuleDict:
-    """The loss terms, checked against task, teacher and fusion; each draws its weights from a source of its own."""
+    """The loss terms; each draws its weights from a source of its own."""
     context = Context(channels=channels, lengths=lengths, dim=recipe.model.dim, task=recipe.task)
     terms = {}
     for label, config in recipe.distillers.items():
         component = registry.distillers.get(config.name)
-        _check(recipe, label, config.name, component)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "distiller", label))
             terms[label] = component(config, context)

@@ -178,9 +178,11 @@ def show(name: str) -> None:
 @command
 def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Validate RECIPE and print it with every default."""
-    from mmsa_core import recipe_file
+    from mmsa_core import assemble, recipe_file
 
-    click.echo(recipe_file.dump(recipe_file.load(recipe, overrides)), nl=False)
+    found = recipe_file.load(recipe, overrides)
+    assemble.contracts(found)
+    click.echo(recipe_file.dump(found), nl=False)
 
 
 @main.command()

@@ -42,6 +42,7 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
     """
+    assemble.contracts(recipe)
     folder = free_folder(recipe, out)
     recipe = anchored(recipe)
     setting = Setting(recipe, data.load(recipe), device, folder, command, display)

@@ -45,7 +45,6 @@ class Stages:
         Raises:
             UserError: naming the part and the key of the recipe.
         """
-        modules = self.modules()
         network = self.network(self.recipe.model, "student", self.train)
         chosen = self.recipe.teacher
         teacher: Teacher | None
@@ -54,7 +53,7 @@ class Stages:
             teacher = Fixed(stand_in.eval().requires_grad_(False), self.recipe.train.batch_size)
         else:
             teacher, _ = self.teacher(network, keep=False)
-        logits, target = self._try(network, teacher, modules)
+        logits, target = self._try(network, teacher, self.modules())
         measured = ["loss", *self.recipe.task.metrics(logits, target)]
         for where, select in self._selects().items():
             if select not in measured:

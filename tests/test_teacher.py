@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmsa_core import checkpoint, data, experiment
+from mmsa_core import assemble, checkpoint, data, experiment
 from mmsa_core.components import Context
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
@@ -99,7 +99,7 @@ def test_an_ensemble_of_runs_teaches_responses_only(make, tmp_path):
     _, heard = make.fitted(make.tiny(teacher=runs, distillers={"kd": {"name": "kd"}}))
     assert all(value > 0 for value in heard.series("loss/kd"))
     with pytest.raises(UserError, match=r"distillers.scd: 'corrkd.scd' compares representations"):
-        make.fitted(make.corrkd(teacher=runs))
+        assemble.contracts(make.corrkd(teacher=runs))
 
 
 @pytest.mark.parametrize("kind", ["self", "ema"])
@@ -161,7 +161,7 @@ def test_a_teacher_of_complete_samples_only(make):
 )  # fmt: skip
 def test_contracts_are_checked_before_training(make, sections, message):
     with pytest.raises(UserError, match=message):
-        make.fitted(make.tiny(**sections))
+        assemble.contracts(make.tiny(**sections))
 
 
 def test_a_teacher_of_one_modality_teaches_responses(make, tmp_path):
