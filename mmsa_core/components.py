@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from mmsa_core.closed import Closed
@@ -68,6 +68,9 @@ class Fusion(nn.Module, ABC):
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Outputs: ...
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimizerConfig(Closed):
     """How parameters are updated."""
 
@@ -75,7 +78,7 @@ class OptimizerConfig(Closed):
     lr: PositiveFloat = 1e-3
     """Learning rate."""
     weight_decay: NonNegativeFloat = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay rates of Adam's moment estimates; sgd does not use them."""
     momentum: NonNegativeFloat = 0.0
     """Momentum of sgd; adam does not use it."""
@@ -143,9 +146,9 @@ class DatasetConfig(ComponentConfig):
 
     normalize: Literal["standard", "none"] = "standard"
     """`standard`: each feature column is centred and scaled by the observed training frames (a
-    constant column is only centred), so that a hidden frame, which is zero, means "the mean"."""
+    constant column becomes zero), so that a hidden frame, which is zero, means "the mean"."""
     nonfinite: Literal["refuse", "zero"] = "refuse"
-    """What to do with NaN and infinite features: refuse the file, or set them to zero."""
+    """What to do with NaN and infinite features: refuse the file, or set them to zero. Targets are always refused."""
     score_range: tuple[float, float] | None = None
     """Lowest and highest possible score in the file; scores are mapped linearly onto the task's range."""
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -30,14 +30,15 @@ class Split:
     features: Mapping[Modality, Float[Tensor, "samples _time _channels"]]
     observed: Mapping[Modality, Bool[Tensor, "samples _time"]]
     targets: Mapping[str, Tensor] = field(default_factory=dict)
+    key: Int64[Tensor, " samples"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    """What masks depend on: a hash of each sample's id. Made here; a sample keeps its key when others are left out."""
+
+    def __post_init__(self) -> None:
+        if len(self.key) != len(self.ids):
+            object.__setattr__(self, "key", missing.keys(self.ids))
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @cached_property
-    def key(self) -> Int64[Tensor, " samples"]:
-        """What masks depend on: a hash of each sample's id."""
-        return missing.keys(self.ids)
 
     def rows(self, keep: Bool[Tensor, " samples"]) -> "Split":
         """The samples where `keep` is True."""
@@ -46,6 +47,7 @@ class Split:
             features={m: x[keep] for m, x in self.features.items()},
             observed={m: o[keep] for m, o in self.observed.items()},
             targets={name: t[keep] for name, t in self.targets.items()},
+            key=self.key[keep.to(self.key.device)],
         )
 
 

@@ -34,7 +34,7 @@ class Data:
 
 def load(recipe: Recipe) -> Data:
     """Read the recipe's data set and prepare it for training; bad input raises `UserError`."""
-    corpus = registry.datasets.get(recipe.data.name)(recipe.data).load()
+    corpus: Corpus = registry.datasets.get(recipe.data.name)(recipe.data).load()
     for name in SPLITS:
         if name not in corpus.splits or not len(corpus.splits[name]):
             state = "empty" if name in corpus.splits else "absent"
@@ -43,7 +43,8 @@ def load(recipe: Recipe) -> Data:
                 f"{', '.join(f'{n} ({len(s)} rows)' for n, s in corpus.splits.items()) or 'none'}. "
                 "Training needs train, valid and test with at least one row each."
             )
-    return prepare(corpus, recipe.data, tuple(recipe.model.encoders), recipe.task)
+    used = replace(corpus, splits={name: corpus.splits[name] for name in SPLITS})
+    return prepare(used, recipe.data, tuple(recipe.model.encoders), recipe.task)
 
 
 def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality], task: TaskBase | None) -> Data:
@@ -58,15 +59,21 @@ def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality
             split = _scored(split, config, task)
             task.check(split, where)
         splits[name] = split
-    for modality in modalities:
+    for modality in modalities if task is not None else ():
         with_it = {n: int(s.observed[modality].any(dim=1).sum()) for n, s in splits.items()}
-        if task is not None and not any(with_it.values()):
+        if not any(with_it.values()):
             raise UserError(
                 f"data '{config.name}': no sample of any split has modality '{modality}'; "
                 f"leave it out of model.encoders or give data that have it"
             )
-        if task is not None and with_it.get("train") == 0:
-            notes.append(f"no training sample has '{modality}': its encoder learns nothing")
+        if not with_it["train"]:
+            notes.append(
+                f"no training sample has '{modality}': nothing can be learned of it, it counts as missing everywhere"
+            )
+            splits = {
+                name: _with_something(_without(split, modality), f"data '{config.name}', split '{name}'", notes)
+                for name, split in splits.items()
+            }
     first = next(iter(splits.values()))
     lengths = {m: max(_extent(s.observed[m]) for s in splits.values()) for m in modalities}
     return Data(
@@ -95,6 +102,17 @@ def batches(
             index=at,
             key=key[rows].to(device, non_blocking=True),
         )
+
+
+def check_widths(where: str, reads: Mapping[Modality, int], has: Mapping[Modality, int]) -> None:
+    """Refuse a network whose modalities the data do not have, or have in another width."""
+    for modality, width in reads.items():
+        if has.get(modality) != width:
+            found = f"have it {has[modality]} wide" if modality in has else f"of this recipe have {', '.join(has)}"
+            raise UserError(
+                f"{where} reads '{modality}' {width} wide, but the data {found}; "
+                "use one that was trained on the same features"
+            )
 
 
 def to_device(split: Split, device: torch.device) -> Split:
@@ -170,6 +188,11 @@ def _finite(split: Split, nonfinite: str, where: str, notes: list[str]) -> Split
             notes.append(f"{where}: {count} NaN or infinite values of '{modality}' were set to zero")
         features[modality] = torch.where(torch.isfinite(x) & seen, x, 0.0)
     return replace(split, features=features)
+
+
+def _without(split: Split, modality: Modality) -> Split:
+    """The split with one modality missing in every sample."""
+    return replace(split, observed={**split.observed, modality: torch.zeros_like(split.observed[modality])})
 
 
 def _with_something(split: Split, where: str, notes: list[str]) -> Split:

@@ -1,11 +1,12 @@
 """Trained students under a protocol: every condition, every seed, beside predictors that look at nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 import torch
 
+from mmsa_core import metrics
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
 from mmsa_core.data import to_device
@@ -14,7 +15,7 @@ from mmsa_core.protocol import Protocol
 from mmsa_core.runner import predict
 from mmsa_core.tasks import TaskBase
 
-Values = Mapping[str, float | None]
+Values = dict[str, float | None]
 Summary = dict[str, Any]
 
 
@@ -33,7 +34,7 @@ def evaluate(
     per_run = [_conditions(run, on_device, protocol, device) for run in runs]
     conditions = {name: summarize([found[name] for found in per_run]) for name in protocol.conditions}
     averages = {
-        name: summarize([average([found[c] for c in members]) for found in per_run])
+        name: summarize([metrics.average([found[c] for c in members]) for found in per_run])
         for name, members in protocol.averages.items()
     }
     return {
@@ -64,15 +65,6 @@ def _conditions(run: Loaded, split: Split, protocol: Protocol, device: torch.dev
 def references(task: TaskBase, train: Split, split: Split) -> dict[str, dict[str, float | None]]:
     """Predictors that know the training targets and never look at a sample."""
     return task.references(train.targets[task.needs], split.targets[task.needs])
-
-
-def average(found: Sequence[Values]) -> dict[str, float | None]:
-    """The mean of each metric over conditions; None if it is undefined under one of them."""
-    names = found[0]
-    columns = {name: [values[name] for values in found] for name in names}
-    return {
-        name: None if None in column else fmean(v for v in column if v is not None) for name, column in columns.items()
-    }
 
 
 def summarize(found: Sequence[Values]) -> Summary:

@@ -6,6 +6,7 @@ none for a model that has diverged (nan, inf or beyond `DIVERGED`).
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -155,6 +156,14 @@ def binary_labels(logits: Array, labels: Array, names: Sequence[str]) -> Report:
         found[f"{name}_positive_rate"] = _mean(predicted[:, i])
     means = {f"{kind}_mean": [found[f"{name}_{kind}"] for name in names] for kind in ("acc", "f1", "auc")}
     return found | {key: _mean_defined(values) for key, values in means.items()}
+
+
+def average(found: Sequence[Report]) -> Report:
+    """The mean of each metric over conditions or draws; None if it is undefined in one of them."""
+    columns = {name: [values[name] for values in found] for name in found[0]}
+    return {
+        name: None if None in column else fmean(v for v in column if v is not None) for name, column in columns.items()
+    }
 
 
 def accuracy(truth: Array, predicted: Array) -> float | None:

@@ -16,21 +16,25 @@ class Standardize(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    known: Tensor
+    """Whether training had a frame of the modality; without one nothing was learned of it, and it counts as missing."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("known", torch.tensor(True))
 
-    def fit(self, frames: Float[Tensor, "frames channels"]) -> None:
-        """Take mean and deviation of the observed training frames; a constant column is only centred."""
-        if not len(frames):
+    def fit(self, frames: Float[Tensor, "frames channels"], scale: bool = True) -> None:
+        """Take mean and deviation of the observed training frames; a constant column carries nothing: zero."""
+        self.known.fill_(len(frames) > 0)
+        if not len(frames) or not scale:
             return
         exact = frames.double()
         mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
         constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.masked_fill(constant, 1.0)))
+        self.scale.copy_(torch.where(constant, 0.0, 1 / deviation.masked_fill(constant, 1.0)))
 
     def forward(self, x: Float[Tensor, "batch time channels"]) -> Float[Tensor, "batch time channels"]:
         return (x - self.mean) * self.scale
@@ -45,16 +49,17 @@ class Model(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
 
-    def fit_statistics(self, train: Split) -> None:
-        """Standardise by the observed frames of a training split from now on."""
+    def fit_statistics(self, train: Split, scale: bool = True) -> None:
+        """Note which modalities a training split has, and standardise by its observed frames if `scale`."""
         for modality, module in self.standardize.items():
             assert isinstance(module, Standardize)
-            module.fit(train.features[modality][train.observed[modality]])
+            module.fit(train.features[modality][train.observed[modality]], scale)
 
     def forward(self, batch: Batch) -> Outputs:
-        encoded = {
-            m: encoder(self.standardize[m](batch.features[m]), batch.observed[m])
-            for m, encoder in self.encoders.items()
-        }
+        encoded = {}
+        for m, encoder in self.encoders.items():
+            standardize = self.standardize[m]
+            assert isinstance(standardize, Standardize)
+            encoded[m] = encoder(standardize(batch.features[m]), batch.observed[m] & standardize.known)
         outputs: Outputs = self.fusion(encoded)
         return outputs

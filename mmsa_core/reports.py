@@ -35,6 +35,7 @@ def evaluate(
     found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
     prepared = data.load(runs[0].recipe)
     for each in runs:
+        data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
         if each.provenance.get("data_sha256") != prepared.digest:
             display.warn(f"{each.folder}: the data are not those that it was trained on (another SHA-256)")
     task, written = runs[0].recipe.task, []

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmsa_core import metrics
 from mmsa_core.components import Distiller, Masker, OptimizerConfig
 from mmsa_core.corpus import Split
 from mmsa_core.data import batches
@@ -176,12 +177,13 @@ class Trainer:
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Task loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
         network = self.average.network if self.average is not None else self.network
-        draws = self.train.valid_draws if self.masker else 1
-        logits, target = predict(
-            network, valid, self.task, [Draw("valid", self.seed, n) for n in range(draws)], self.masker
-        )
-        loss = self.task.objective(logits, target).item()
-        return {"loss": loss, **self.task.metrics(logits, target)}
+        draws = range(self.train.valid_draws if self.masker else 1)
+        found: list[dict[str, float | None]] = []
+        for n in draws:
+            logits, target = predict(network, valid, self.task, [Draw("valid", self.seed, n)], self.masker)
+            loss = self.task.objective(logits, target).item()
+            found.append({"loss": loss, **self.task.metrics(logits, target)})
+        return metrics.average(found)
 
     def _criterion(self, found: Mapping[str, float | None]) -> float:
         """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""

@@ -1,6 +1,5 @@
 """The stages of one seed: the teacher (trained, loaded or averaged), then the student with its loss terms."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +99,7 @@ class Stages:
         channels = {m: self.data.channels[m] for m in section.encoders}
         network = assemble.model(section, self.recipe.task, channels, self.data.lengths, derive(self.seed, role))
         network = network.to(self.device)
-        if self.recipe.data.normalize == "standard":
-            network.fit_statistics(train)
+        network.fit_statistics(train, scale=self.recipe.data.normalize == "standard")
         return network
 
     def modules(self) -> nn.ModuleDict:
@@ -177,21 +175,10 @@ class Stages:
             raise UserError(f"teacher.run: {run} holds {has}, but no seed-{self.seed}; name one of them")
         loaded = checkpoint.load((same or folders)[0])
         where = f"teacher.run: the network in {loaded.folder}"
-        check_widths(where, loaded.channels, self.data.channels)
+        data.check_widths(where, loaded.channels, self.data.channels)
         if loaded.recipe.task != self.recipe.task:
             raise UserError(
                 f"{where} was trained for another task ({loaded.recipe.task!r}) than this recipe's "
                 f"({self.recipe.task!r}); use the same task"
             )
         return loaded.model.to(self.device)
-
-
-def check_widths(where: str, reads: Mapping[str, int], has: Mapping[str, int]) -> None:
-    """Refuse a network whose modalities the data do not have, or have in another width."""
-    for modality, width in reads.items():
-        if has.get(modality) != width:
-            found = f"have it {has[modality]} wide" if modality in has else f"of this recipe have {', '.join(has)}"
-            raise UserError(
-                f"{where} reads '{modality}' {width} wide, but the data {found}; "
-                "use one that was trained on the same features"
-            )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from math import log
 from typing import Protocol
 
 import torch
@@ -113,7 +114,8 @@ def ensemble(networks: Sequence[nn.Module], task: TaskBase) -> Callable[[Batch],
             mean = logits.mean(dim=0)
         else:
             shape = (len(networks), -1, task.groups, task.class_count)
-            mean = F.log_softmax(logits.view(shape), dim=-1).exp().mean(dim=0).log().flatten(1)
+            # from logarithms, since a small probability is rounded to 0
+            mean = (F.log_softmax(logits.view(shape), dim=-1).logsumexp(dim=0) - log(len(networks))).flatten(1)
         return Outputs(encoded={}, joint=mean.new_zeros(len(mean), 0), logits=mean)
 
     return respond

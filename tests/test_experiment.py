@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import checkpoint, data, evaluation, experiment, protocol, tracking
+from mmsa_core import checkpoint, data, evaluation, experiment, metrics, protocol, tracking
 from mmsa_core.checkpoint import atomic
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
@@ -152,7 +152,7 @@ def test_evaluation_of_two_seeds(make, tmp_path):
 
 
 def test_averages_and_summaries_say_what_is_undefined():
-    assert evaluation.average([{"a": 1.0, "b": None}, {"a": 2.0, "b": 1.0}]) == {"a": 1.5, "b": None}
+    assert metrics.average([{"a": 1.0, "b": None}, {"a": 2.0, "b": 1.0}]) == {"a": 1.5, "b": None}
     found = evaluation.summarize([{"a": 1.0, "b": None}, {"a": 3.0, "b": 1.0}])
     assert found["a"] == {"mean": 2.0, "std": pytest.approx(2**0.5), "values": [1.0, 3.0]}
     assert found["b"] == {"mean": None, "std": None, "values": [None, 1.0]}

@@ -45,6 +45,12 @@ def test_an_ensemble_averages_each_group_of_several_labels():
     torch.testing.assert_close(probability, torch.tensor([0.375, 0.625]).expand(2, 2, 2))
 
 
+def test_an_ensemble_of_confident_networks_stays_finite():
+    logits = ensemble([Answer(0.0, 120.0), Answer(0.0, 130.0)], Bins(classes=2))(batch_of(1)).logits
+    assert torch.isfinite(logits).all()
+    assert logits[0, 1] - logits[0, 0] > 100
+
+
 def test_an_ensemble_averages_scores():
     outputs = ensemble([Answer(1.0), Answer(-2.0)], Regression())(batch_of(2))
     assert outputs.logits.tolist() == [[-0.5], [-0.5]]
@@ -180,3 +186,18 @@ def test_statistics_of_a_constant_column():
     module = model.standardize["x"]
     module.fit(frames)
     assert module(frames.unsqueeze(0))[0].tolist() == [[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]]
+    assert module(torch.tensor([[[2.0, 9.0, 300.0]]]))[0].tolist() == [
+        [0.0, 0.0, 0.0]
+    ]  # never seen to vary: says nothing
+
+
+def test_a_modality_that_training_lacked_says_nothing(make):
+    stages = make.stages(make.tiny())
+    stages.train.observed["audio"][:] = False
+    network = stages.network(stages.recipe.model, "student", stages.train).eval()
+    batch = next(data.batches(stages.data.splits["test"], stages.recipe.task, 4))
+    assert batch.present("audio").all()
+    with torch.no_grad():
+        heard = network(batch).logits
+        deaf = network(batch.hide({"audio": torch.ones_like(batch.observed["audio"])})).logits
+    assert torch.equal(heard, deaf)
