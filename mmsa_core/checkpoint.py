@@ -6,6 +6,7 @@ one such folder per seed (`seed-1111`) and a `results.json` over the seeds.
 """
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -68,12 +69,18 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def csv_text(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a table in one piece."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_text(path, csv_text(header, rows))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -103,6 +110,7 @@ def save_model(path: Path, model: Model, channels: Mapping[Modality, int], lengt
 
 def seed_folders(folder: Path) -> list[Path]:
     """The run folders of an experiment, or the run folder itself."""
+    folder = folder.expanduser()
     if not folder.is_dir():
         raise UserError(f"no run folder {folder}; `mmsa train` prints the folder that it wrote")
     if (folder / "student.safetensors").is_file():
@@ -111,6 +119,11 @@ def seed_folders(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder} holds no finished run (no student.safetensors in it or in its seed-* folders)")
     return found
+
+
+def unfinished(folder: Path) -> list[str]:
+    """The seeds of an experiment that have no trained student."""
+    return [f.name for f in sorted(folder.glob("seed-*")) if not (f / "student.safetensors").is_file()]
 
 
 def load(folder: Path, overrides: Sequence[str] = ()) -> Loaded:

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 class Closed(BaseModel):
     """A frozen model; an unknown key is an error that suggests a known one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

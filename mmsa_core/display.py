@@ -92,7 +92,13 @@ class Display(Watcher):
         """The table at the end of a training: validation and test over seeds, beside references."""
         seeds = found["seeds"]
         of = f"mean ± std of {len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
-        self.table(f"{found['name']}: {of}", "condition", task, found["conditions"], found["references"])
+        self.table(
+            f"{found['name']}: {of}",
+            "condition",
+            task,
+            found["conditions"],
+            {f"test: {name}": row for name, row in found["references"].items()},
+        )
 
     def table(
         self,

@@ -45,13 +45,15 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     assemble.contracts(recipe)
     folder = free_folder(recipe, out)
     recipe = anchored(recipe)
-    setting = Setting(recipe, data.load(recipe), device, folder, command, display)
+    loaded = data.load(recipe)
+    splits = {name: data.to_device(split, device) for name, split in loaded.splits.items()}
+    setting = Setting(recipe, replace(loaded, splits=splits), device, folder, command, display)
     for note in setting.data.notes:
         display.note(note)
     results = {}
     with component_warnings(display):
         for seed in recipe.seeds:  # what would be refused is refused before anything is made
-            stages_of(setting, recipe, seed).rehearse()
+            Stages(recipe, setting.data, seed, device, display).rehearse()
         for seed in recipe.seeds:
             display.seed(seed, recipe.seeds)
             results[seed] = run_seed(setting, seed)
@@ -91,16 +93,9 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     return results
 
 
-def stages_of(setting: Setting, recipe: Recipe, seed: int) -> Stages:
-    """The stages of one seed, their data on the device."""
-    splits = {n: data.to_device(s, setting.device) for n, s in setting.data.splits.items() if n in data.SPLITS}
-    return Stages(recipe, replace(setting.data, splits=splits), seed, setting.device, setting.display)
-
-
 def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
-    stages = stages_of(setting, recipe, seed)
-    trainer, taught = stages.student()
-    splits = stages.data.splits
+    trainer, taught = Stages(recipe, setting.data, seed, setting.device, setting.display).student()
+    splits = setting.data.splits
     fit = trainer.fit(splits["train"], splits["valid"])
     channels, lengths = setting.data.channels, setting.data.lengths
     checkpoint.save_model(folder / "student.safetensors", trainer.network, channels, lengths)
@@ -165,11 +160,11 @@ def anchored(recipe: Recipe) -> Recipe:
     update: dict[str, Any] = {}
     path = getattr(recipe.data, "path", None)
     if isinstance(path, Path):
-        update["data"] = recipe.data.model_copy(update={"path": path.absolute()})
+        update["data"] = recipe.data.model_copy(update={"path": path.expanduser().absolute()})
     if isinstance(recipe.teacher, RunTeacher):
-        update["teacher"] = recipe.teacher.model_copy(update={"run": recipe.teacher.run.absolute()})
+        update["teacher"] = recipe.teacher.model_copy(update={"run": recipe.teacher.run.expanduser().absolute()})
     if isinstance(recipe.teacher, EnsembleTeacher):
-        runs = tuple(run.absolute() for run in recipe.teacher.runs)
+        runs = tuple(run.expanduser().absolute() for run in recipe.teacher.runs)
         update["teacher"] = recipe.teacher.model_copy(update={"runs": runs})
     return recipe.model_copy(update=update)
 

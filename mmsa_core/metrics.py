@@ -133,6 +133,7 @@ def sentiment_classes(score: Array, label: Array) -> Report:
         "f1_has0": weighted_f1(truth, predicted),
         "acc2_non0": accuracy(truth[kept], predicted[kept]),
         "f1_non0": weighted_f1(truth[kept], predicted[kept]),
+        "auc_non0": auc(truth[kept], score[kept, 2].astype(np.float64) - score[kept, 0]),
         "acc2_non0_published": accuracy(label[kept], predicted[kept].astype(np.int64)),
         "f1_non0_published": weighted_f1(label[kept], predicted[kept].astype(np.int64)),
         "positive_rate": _mean(predicted[kept]),

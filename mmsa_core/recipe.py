@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     Tag,
 )
 from pydantic_core import CoreSchema, core_schema
+from torch import nn
 
 from mmsa_core import registry
 from mmsa_core.closed import Closed
@@ -56,12 +57,20 @@ Masker = Annotated[ComponentConfig, Named(registry.maskers)]
 Data = Annotated[DatasetConfig, Named(registry.datasets)]
 
 
+def _modality(name: str) -> str:
+    if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+        raise ValueError(
+            f"'{name}' cannot name a modality; use letters, digits and _, and no method of torch's ModuleDict"
+        )
+    return name
+
+
 class ModelSection(Closed):
     """The network: an encoder per modality, then a fusion."""
 
     dim: PositiveInt = 40
     """Width of a modality's representation (the CorrKD paper's d = 40)."""
-    encoders: Annotated[dict[str, Encoder], Field(min_length=1)]
+    encoders: Annotated[dict[Annotated[str, AfterValidator(_modality)], Encoder], Field(min_length=1)]
     """Modality to encoder; modalities of the data that are not named here are not read."""
     fusion: Fusion
 
@@ -76,7 +85,7 @@ class Train(OptimizerConfig):
     clip: PositiveFloat | None = None
     """Largest norm of the student's gradient; None does not clip."""
     select: str = "loss"
-    """What picks the epoch on validation: `loss` (task loss) or a metric, both under the recipe's masks."""
+    """What picks the epoch on validation: `loss` (task loss) or a metric, for the student under the recipe's masks."""
     patience: PositiveInt | None = None
     """Stop after so many epochs without a better validation value; None trains them all."""
     valid_draws: PositiveInt = 3
@@ -110,6 +119,8 @@ class TrainedTeacher(Frozen):
     """Trained first, in the same command, on what the data have."""
 
     kind: Literal["trained"]
+    validate_on: Literal["complete", "masked"] = "complete"
+    """Whether its best epoch is picked on validation as it is, which is what the teacher sees, or under the masks."""
     require: Literal["any", "complete"] = "any"
     """`complete` trains it only on samples that have every modality."""
     model: ModelSection | None = None
@@ -203,16 +214,21 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
+LOGGED = ("task", "total", "loss", "weighted", "gradient", "hidden", "train", "valid")
+"""Names that the log gives a meaning of their own."""
+
+
 def _label(label: str) -> str:
-    if label in ("task", "total") or not label.isidentifier():
-        raise ValueError(f"'{label}' cannot name a term; use letters, digits and _, and neither 'task' nor 'total'")
+    if label in LOGGED or not label.isidentifier() or hasattr(nn.ModuleDict, label):
+        raise ValueError(
+            f"'{label}' cannot name a term; use letters, digits and _, and none of {', '.join(LOGGED)} "
+            "or a method of torch's ModuleDict"
+        )
     return label
 
 
 class Recipe(Closed):
     """One experiment: every number that affects a result is in it."""
-
-    schema_version: ClassVar[int] = 1
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Names the default run folder and the group in W&B."""

@@ -1,7 +1,5 @@
 """What `mmsa evaluate` and `mmsa predict` do: run folders in; tables, CSV and JSON out."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,8 @@ def evaluate(
 ) -> None:
     """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
     check_new("--json", json_file)
+    if missing := checkpoint.unfinished(run):
+        display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
     runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
     found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
     prepared = data.load(runs[0].recipe)
@@ -48,8 +48,7 @@ def evaluate(
         display.table(title, corner, task, found["conditions"] | found["averages"], found["references"])
         for name, members in found["averaged"].items():
             display.console.print(f"{name}: mean over {', '.join(members)}", highlight=False)
-        table = run / f"evaluate-{chosen.name}{'' if split == 'test' else '-' + split}.csv"
-        write_csv(table, found)
+        table = write_csv(run, f"evaluate-{chosen.name}{'' if split == 'test' else '-' + split}", found)
         display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
         written.append(found)
     if json_file is not None:
@@ -65,8 +64,11 @@ def check_new(option: str, path: Path | None) -> None:
         raise UserError(f"{option} {path}: there is no folder {path.parent}; make it first")
 
 
-def write_csv(path: Path, found: dict[str, Any]) -> None:
-    """One row per condition and metric: mean, std, and each seed's value; undefined cells are empty."""
+def write_csv(run: Path, name: str, found: dict[str, Any]) -> Path:
+    """One row per condition and metric: mean, std, and each seed's value; undefined cells are empty.
+
+    A table of other numbers is not overwritten: the new one gets the next free number.
+    """
     header = ["protocol", "condition", "metric", "mean", "std", *(f"seed {seed}" for seed in found["seeds"])]
     rows = [
         [found["protocol"], condition, metric, value["mean"], value["std"], *value["values"]]
@@ -78,7 +80,12 @@ def write_csv(path: Path, found: dict[str, Any]) -> None:
         for name, values in found["references"].items()
         for metric, value in values.items()
     ]
-    checkpoint.write_csv(path, header, rows)
+    numbered = (run / f"{name}-{n}.csv" for n in range(2, 10**6))
+    path, text = run / f"{name}.csv", checkpoint.csv_text(header, rows)
+    while path.exists() and path.read_text(encoding="utf-8") != text:
+        path = next(numbered)
+    checkpoint.write_text(path, text)
+    return path
 
 
 def predict(
@@ -117,11 +124,7 @@ def predict(
     if out is not None:
         checkpoint.write_csv(out, header, rows)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    click.echo(text.getvalue(), nl=False)
+    click.echo(checkpoint.csv_text(header, rows), nl=False)
 
 
 def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:

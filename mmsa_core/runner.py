@@ -85,11 +85,13 @@ class Trainer:
         *,
         teacher: Teacher | None = None,
         masker: Masker | None = None,
+        validation_masker: Masker | None = None,
         terms: Terms | None = None,
         watcher: Watcher | None = None,
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
         self.teacher, self.masker = teacher, masker
+        self.validation_masker = validation_masker or masker
         self.terms = terms or Terms()
         self.watcher = watcher or Watcher()
         self.parameters = list(network.parameters())
@@ -145,42 +147,54 @@ class Trainer:
         self.watcher.step(self.stage)
 
     def fit(self, train: Split, valid: Split) -> Fit:
-        """Train, and leave the network with the weights of the epoch that validation picks."""
-        train_config, best, best_value, best_epoch, epoch = self.train, None, math.inf, 0, 0
-        steps = -(-len(train) // train_config.batch_size)
-        self.watcher.begin(self.stage, train_config.epochs, steps)
+        """Train, and leave network and terms as they were in the epoch that validation picks."""
+        self.watcher.begin(self.stage, self.train.epochs, -(-len(train) // self.train.batch_size))
+        try:
+            with torch.random.fork_rng():
+                return self._fit(train, valid)
+        finally:
+            self.watcher.end(self.stage)
+
+    def _fit(self, train: Split, valid: Split) -> Fit:
+        best, best_value, best_epoch, epoch = self._state(), math.inf, 0, 0
         complaints: dict[str, int] = {}
-        with torch.random.fork_rng():
-            for epoch in range(1, train_config.epochs + 1):
-                self.network.train()
-                self.terms.modules.train()
-                source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
-                order = torch.randperm(len(train), generator=source)
-                for batch in batches(train, self.task, train_config.batch_size, order):
-                    self.step(batch, epoch, steps * train_config.epochs)
-                means = self._flush()
-                found = self.validate(valid)
-                value = self._criterion(found)
-                if better := value < best_value or best is None:
-                    best, best_value, best_epoch = self._weights(), value, epoch
-                row = {"stage": self.stage, "epoch": epoch, "step": self.steps_done, "best": better}
-                row |= {f"train/{name}": mean for name, mean in means.items()}
-                self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
-                self._diagnose(means, complaints)
-                if train_config.patience and epoch - best_epoch >= train_config.patience:
-                    break
-        assert best is not None
-        self.network.load_state_dict(best)
-        self.watcher.end(self.stage)
+        for epoch in range(1, self.train.epochs + 1):
+            means = self._epoch(train, epoch)
+            found = self.validate(valid)
+            value = self._criterion(found)
+            if better := value < best_value or not best_epoch:
+                best, best_value, best_epoch = self._state(), value, epoch
+            row = {"stage": self.stage, "epoch": epoch, "step": self.steps_done, "best": better}
+            row |= {f"train/{name}": mean for name, mean in means.items()}
+            self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
+            self._diagnose(means, complaints)
+            if self.train.patience and epoch - best_epoch >= self.train.patience:
+                break
+        if math.isinf(best_value):
+            name = self.train.select
+            self.watcher.warn(f"{self.stage}: {name} was undefined on validation in every epoch; the first one is kept")
+        for module, state in zip((self.network, self.terms.modules), best, strict=True):
+            module.load_state_dict(state)
         return Fit(best_epoch=best_epoch, best_value=best_value, epochs=epoch)
+
+    def _epoch(self, train: Split, epoch: int) -> dict[str, float]:
+        """Every sample once, in an order that seed and epoch decide; the means of what was logged."""
+        self.network.train()
+        self.terms.modules.train()
+        source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
+        order = torch.randperm(len(train), generator=source)
+        total = -(-len(train) // self.train.batch_size) * self.train.epochs
+        for batch in batches(train, self.task, self.train.batch_size, order):
+            self.step(batch, epoch, total)
+        return self._flush()
 
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Task loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
         network = self.average.network if self.average is not None else self.network
-        draws = range(self.train.valid_draws if self.masker else 1)
+        draws = range(self.train.valid_draws if self.validation_masker else 1)
         found: list[dict[str, float | None]] = []
         for n in draws:
-            logits, target = predict(network, valid, self.task, [Draw("valid", self.seed, n)], self.masker)
+            logits, target = predict(network, valid, self.task, [Draw("valid", self.seed, n)], self.validation_masker)
             loss = self.task.objective(logits, target).item()
             found.append({"loss": loss, **self.task.metrics(logits, target)})
         return metrics.average(found)
@@ -193,9 +207,14 @@ class Trainer:
             return math.inf
         return value if name in ("loss", "mae") else -value
 
-    def _weights(self) -> dict[str, Tensor]:
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Copies of the weights of the network (or of its average) and of the terms."""
         source = self.average.network if self.average is not None else self.network
-        return {name: tensor.detach().clone() for name, tensor in source.state_dict().items()}
+        network, terms = (
+            {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+            for module in (source, self.terms.modules)
+        )
+        return network, terms
 
     def _set_rates(self, total: int) -> float:
         factor = 1.0

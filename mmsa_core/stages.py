@@ -163,7 +163,16 @@ class Stages:
             self.watcher.note(f"the teacher learns from the {len(train)} training samples with every modality")
         network = self.network(chosen.model or self.recipe.model, "teacher", train)
         settings = chosen.train or self.recipe.train
-        Trainer("teacher", network, self.recipe.task, settings, self.seed, watcher=self.watcher).fit(train, valid)
+        masks = assemble.masker(self.recipe) if chosen.validate_on == "masked" else None
+        Trainer(
+            "teacher",
+            network,
+            self.recipe.task,
+            settings,
+            self.seed,
+            validation_masker=masks,
+            watcher=self.watcher,
+        ).fit(train, valid)
         return network.eval().requires_grad_(False)
 
     def _loaded(self, run: Path) -> Model:
@@ -172,9 +181,9 @@ class Stages:
         same = [folder for folder in folders if folder.name == f"seed-{self.seed}"]
         if len(folders) > 1 and not same:
             has = ", ".join(f.name for f in folders)
-            raise UserError(f"teacher.run: {run} holds {has}, but no seed-{self.seed}; name one of them")
+            raise UserError(f"teacher: {run} holds {has}, but no seed-{self.seed}; name one of them")
         loaded = checkpoint.load((same or folders)[0])
-        where = f"teacher.run: the network in {loaded.folder}"
+        where = f"teacher: the network in {loaded.folder}"
         data.check_widths(where, loaded.channels, self.data.channels)
         if loaded.recipe.task != self.recipe.task:
             raise UserError(

@@ -4,6 +4,7 @@ A tracker never stops a training: when one fails it is switched off with one war
 """
 
 import json
+import math
 import os
 from collections.abc import Callable
 from netrc import NetrcParseError, netrc
@@ -32,10 +33,15 @@ class JsonLines:
 
     def rows(self, rows: list[Row]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(json.dumps({k: _number(v) for k, v in row.items()}) + "\n" for row in rows)
 
     def finish(self, results: dict[str, Any]) -> None:
         pass
+
+
+def _number(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class WandbTracker:

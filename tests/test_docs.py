@@ -83,6 +83,11 @@ def test_the_two_commands(target, expected, tmp_path):
     assert f"make {target}" in (ROOT / "README.md").read_text()
 
 
+def test_no_placeholder_is_left():
+    for page in PAGES:
+        assert not re.search(r"^(RESULTS|TODO|TBD)", (ROOT / page).read_text(), re.M), page
+
+
 def test_ci_calls_the_readmes_test_command():
     assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
 

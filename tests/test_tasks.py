@@ -158,3 +158,18 @@ def test_three_classes_of_sentiment():
     logits = torch.tensor([[2.0, 0, 1], [0, 5.0, 1], [0, 0, 3.0]])
     found = task.metrics(logits, torch.tensor([0, 1, 2]))
     assert found["acc"] == found["f1"] == found["acc2_non0"] == 1.0
+
+
+def test_a_threshold_for_each_label():
+    task = BinaryLabels(names=("a", "b"))
+    margins = torch.tensor([[1.0, 3.0], [2.0, 3.0], [3.0, 3.0], [4.0, 3.0]])
+    logits = torch.stack([torch.zeros(4, 2), margins], dim=2).flatten(1)
+    target = torch.tensor([[0, 1], [0, 1], [1, 1], [1, 1]])
+    threshold = task.threshold(logits, target)
+    assert threshold == [2.5, None]
+    found = task.metrics(logits, target, threshold)
+    assert found["a_f1"] < found["a_f1_tuned"] == 1.0
+    assert found["a_positive_rate"] == 1.0
+    assert found["a_positive_rate_tuned"] == 0.5
+    assert found["b_f1_tuned"] == found["b_f1"] == 1.0
+    assert "f1_mean_tuned" in found

@@ -19,6 +19,8 @@ from mmsa_core.corpus import LABEL, LABELS, SCORE, Split
 from mmsa_core.errors import UserError
 
 RANDOM_DRAWS = 20
+Threshold = float | list[float | None] | None
+"""Between negative and positive: of a score, of each of several labels, or none."""
 IGNORE = -100
 """The category of a target that belongs to no class (a zero score between two bins)."""
 
@@ -62,13 +64,13 @@ class TaskBase(Closed):
         """The logits of each class distribution."""
         return logits.view(len(logits), self.groups, self.class_count)
 
-    def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> float | None:
-        """The threshold between negative and positive scores that is best on these samples."""
+    def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Threshold:
+        """What divides negative from positive best on these samples; None where a prediction has no such thing."""
         return None
 
     @abstractmethod
     def metrics(
-        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: float | None = None
+        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
     ) -> dict[str, float | None]:
         """The field's metrics; None where one is undefined.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmsa_core import metrics
 from mmsa_core.corpus import LABEL, LABELS, Split
 from mmsa_core.errors import UserError
-from mmsa_core.tasks.base import TaskBase, absent, array, cross_entropy
+from mmsa_core.tasks.base import TaskBase, Threshold, absent, array, cross_entropy
 
 
 class Classification(TaskBase):
@@ -60,7 +60,7 @@ class Classification(TaskBase):
         return target.unsqueeze(1)
 
     def metrics(
-        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: float | None = None
+        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
     ) -> dict[str, float | None]:
         found = metrics.classes(array(logits.softmax(dim=1)), array(target))
         if self.sentiment:
@@ -91,8 +91,8 @@ class BinaryLabels(TaskBase):
 
     @property
     def headline(self) -> tuple[str, ...]:  # type: ignore[override]
-        """F1 and AUC of each label."""
-        return tuple(f"{name}_{metric}" for name in self.names for metric in ("f1", "auc"))
+        """Of each label: F1, beside it AUC and the share of positive predictions."""
+        return tuple(f"{name}_{metric}" for name in self.names for metric in ("f1", "auc", "positive_rate"))
 
     @property
     def width(self) -> int:
@@ -125,9 +125,24 @@ class BinaryLabels(TaskBase):
         return target
 
     def metrics(
-        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: float | None = None
+        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
     ) -> dict[str, float | None]:
-        return metrics.binary_labels(array(self.responses(logits)), array(target), self.names)
+        responses = self.responses(logits)
+        found = metrics.binary_labels(array(responses), array(target), self.names)
+        if isinstance(threshold, list):
+            by = responses.new_tensor([value or 0.0 for value in threshold])
+            moved = torch.stack([responses[:, :, 0] + by, responses[:, :, 1]], dim=2)
+            tuned = metrics.binary_labels(array(moved), array(target), self.names)
+            kinds = ("_acc", "_f1", "_positive_rate", "acc_mean", "f1_mean")
+            found |= {f"{name}_tuned": value for name, value in tuned.items() if name.endswith(kinds)}
+        return found
+
+    def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Threshold:
+        """For each label, of the difference of its two logits; None for a label that has one value only."""
+        responses = self.responses(logits)
+        margin, sign = responses[:, :, 1] - responses[:, :, 0], 2 * target - 1
+        columns = range(len(self.names))
+        return [metrics.best_threshold(array(margin[:, i]), array(sign[:, i]), "mosi") for i in columns]
 
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
         """The probability of each label."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmsa_core import metrics
 from mmsa_core.corpus import SCORE, Split
 from mmsa_core.errors import UserError
-from mmsa_core.tasks.base import IGNORE, TaskBase, absent, array, cross_entropy
+from mmsa_core.tasks.base import IGNORE, TaskBase, Threshold, absent, array, cross_entropy
 
 
 class ScoreTask(TaskBase):
@@ -39,10 +39,13 @@ class ScoreTask(TaskBase):
         bad = ~torch.isfinite(score) | (score.abs() > self.range + 1e-6)
         if bad.any():
             row = int(bad.nonzero()[0, 0])
+            remedy = "Mend the file or leave these samples out."
+            if torch.isfinite(score).all():
+                remedy = "Say the file's own range, for example --set data.score_range='[1,5]', or set task.range."
             raise UserError(
                 f"{where}: {int(bad.sum())} of {len(score)} scores are not finite or beyond "
                 f"[-{self.range:g}, {self.range:g}], the first is {score[row].item():g} of sample '{split.ids[row]}' "
-                f"(row {row}). Say the file's own range, for example --set data.score_range='[1,5]', or set task.range."
+                f"(row {row}). {remedy}"
             )
 
     @abstractmethod
@@ -53,11 +56,11 @@ class ScoreTask(TaskBase):
         return metrics.best_threshold(array(self.score(logits)), array(target), self.convention)
 
     def metrics(
-        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: float | None = None
+        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
     ) -> dict[str, float | None]:
         score, label = array(self.score(logits)), array(target)
         found = metrics.sentiment(score, label, self.convention)
-        if threshold is not None:
+        if isinstance(threshold, float):
             tuned = metrics.sentiment(score, label, self.convention, threshold)
             found |= {f"{name}_tuned": tuned[name] for name in tuned if name in metrics.THRESHOLDED}
         return found

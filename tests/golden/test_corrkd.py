@@ -34,6 +34,7 @@ class Case:
         start = f"{name}."
         self.tensors = {k.removeprefix(start): v for k, v in golden_set.tensors.items() if k.startswith(start)}
         self.seen = set()
+        self.tolerance = tolerance(golden_set.json["tolerance"], dtype)
 
     def __getitem__(self, key):
         self.seen.add(key)
@@ -42,7 +43,7 @@ class Case:
 
     def same(self, actual, expected):
         expected = torch.as_tensor(expected, dtype=torch.float64)
-        rtol, atol = (1e-9, 1e-15) if self.dtype == torch.float64 else (1e-4, 1e-6)
+        rtol, atol = self.tolerance
         assert actual.dtype == self.dtype
         torch.testing.assert_close(actual.double(), expected, rtol=rtol, atol=atol)
 
@@ -52,10 +53,16 @@ class Case:
         assert not left, f"not compared: {sorted(left)}"
 
 
+def tolerance(text, dtype):
+    """Relative and absolute: `float64 rtol 1e-9; float32 rtol 1e-4 atol 1e-6`."""
+    part = re.search(rf"{str(dtype).removeprefix('torch.')} ([^;]*)", text)[1]
+    found = {name: float(value) for name, value in re.findall(r"(rtol|atol) ([\d.e-]+)", part)}
+    return found["rtol"], found.get("atol", 1e-15)
+
+
 def cases(golden_set, bound_alone):
     """Names of the cases that hold a critic's bound alone, or of all others."""
     assert set(golden_set.json) == HEADER
-    assert "rtol 1e-9; float32 rtol 1e-4 atol 1e-6" in golden_set.json["tolerance"]
     names = golden_set.json["values"]
     assert {key.split(".")[0] for key in golden_set.tensors} == set(names)
     return [name for name in names if name.startswith("jsd_") == bound_alone]
