@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, data, provenance, recipe_file
+from mmsa_core import assemble, checkpoint, data, metrics, provenance, recipe_file
+from mmsa_core.components import Masker
 from mmsa_core.corpus import Split
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
@@ -117,18 +118,19 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
     task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
-    draws = [Draw("valid", recipe.evaluate.seed, n) for n in range(recipe.train.valid_draws if masker else 1)]
-    chosen_on = predict(student, splits["valid"], task, draws, masker, size)
-    threshold = task.threshold(*chosen_on)
-    found = {"valid_masked": task.metrics(*chosen_on, threshold)} if masker else {}
-    found["valid_complete"] = task.metrics(*predict(student, splits["valid"], task, draws[:1], None, size), threshold)
-    if masker:
-        test_draws = [Draw("test", recipe.evaluate.seed, draw.epoch) for draw in draws]
-        found["test_masked"] = task.metrics(
-            *predict(student, splits["test"], task, test_draws, masker, size), threshold
-        )
-    logits, target = predict(student, splits["test"], task, draws[:1], None, size)
-    found["test_complete"] = task.metrics(logits, target, threshold)
+    numbers = range(recipe.train.valid_draws if masker else 1)
+    draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in ("valid", "test")}
+    threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))
+
+    def measured(name: str, draw: Draw, hide: Masker | None) -> dict[str, float | None]:
+        return task.metrics(*predict(student, splits[name], task, [draw], hide, size), threshold)
+
+    found = {}
+    for name in ("valid", "test"):
+        if masker:
+            found[f"{name}_masked"] = metrics.average([measured(name, draw, masker) for draw in draws[name]])
+        found[f"{name}_complete"] = measured(name, data.NO_DRAW, None)
+    logits, _ = predict(student, splits["test"], task, [data.NO_DRAW], None, size)
     write_predictions(folder / "predictions.csv", task, splits["test"], logits)
     return {"threshold": threshold, "conditions": found}
 
