@@ -1,8 +1,8 @@
 """Every command and code block of README, CONTRIBUTING and the plugins' READMEs is executed.
 
-`mmsa train` gets a smaller corpus, one epoch and at most two seeds here, so that the commands end soon; otherwise blocks
-run as they stand, in the order of the page (code that makes files first), in a folder of their own.
-`make train` and `make test` are run by CI itself; here their recipes are looked at with `make -n`.
+`mmsa train` gets a smaller corpus, one epoch and at most two seeds here, so that the commands end soon;
+otherwise blocks run as they stand, in the order of the page (code that makes files first), in a folder of
+their own. `make train` and `make test` are run by CI; here it is looked at what they do with `make -n`.
 """
 
 import os
