@@ -80,6 +80,7 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
+    about["teachers"] = Stages(recipe, setting.data, seed, setting.device, setting.display).taught_by()
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(setting.display.warn)
     trackers.add("metrics.jsonl", lambda: JsonLines(folder / "metrics.jsonl"))

@@ -1,6 +1,7 @@
 """The stages of one seed: the teacher (trained, loaded or averaged), then the student with its loss terms."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -175,14 +176,27 @@ class Stages:
         ).fit(train, valid)
         return network.eval().requires_grad_(False)
 
-    def _loaded(self, run: Path) -> Model:
-        """The student of an earlier run, checked against the data at hand."""
+    def taught_by(self) -> dict[str, str]:
+        """The run folders that teach, with the SHA-256 of their weights."""
+        chosen = self.recipe.teacher
+        runs: tuple[Path, ...] = (chosen.run,) if isinstance(chosen, RunTeacher) else ()
+        if isinstance(chosen, EnsembleTeacher):
+            runs = chosen.runs
+        folders = [self._folder(run) for run in runs]
+        return {str(f): sha256((f / "student.safetensors").read_bytes()).hexdigest() for f in folders}
+
+    def _folder(self, run: Path) -> Path:
+        """A run's folder for this seed, or its only one."""
         folders = checkpoint.seed_folders(run)
         same = [folder for folder in folders if folder.name == f"seed-{self.seed}"]
         if len(folders) > 1 and not same:
             has = ", ".join(f.name for f in folders)
             raise UserError(f"teacher: {run} holds {has}, but no seed-{self.seed}; name one of them")
-        loaded = checkpoint.load((same or folders)[0])
+        return (same or folders)[0]
+
+    def _loaded(self, run: Path) -> Model:
+        """The student of an earlier run, checked against the data at hand."""
+        loaded = checkpoint.load(self._folder(run))
         where = f"teacher: the network in {loaded.folder}"
         data.check_widths(where, loaded.channels, self.data.channels)
         if loaded.recipe.task != self.recipe.task:

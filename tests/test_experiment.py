@@ -65,6 +65,22 @@ def test_a_model_is_rebuilt_from_its_folder_alone(make, tmp_path):
     assert recipe.task.prediction(logits)["prediction"] == pytest.approx(written, abs=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("average", ["none", "ema"])
+def test_a_run_on_cuda(make, tmp_path, average):
+    cuda, train = torch.device("cuda"), {"epochs": 2, "batch_size": 8, "average": average}
+    folder = experiment.train(make.corrkd(train=train), tmp_path / "out", cuda, "test", Display())
+    runs = [checkpoint.load(path) for path in checkpoint.seed_folders(folder)]
+    loaded = data.load(runs[0].recipe)
+    names = ("text", "audio", "vision")
+    args = (runs, loaded.splits["train"], loaded.splits["test"], protocol.get("inter", names))
+    found = evaluation.evaluate(*args, cuda)["conditions"]["text+audio+vision"]["mae"]["mean"]
+    assert found == pytest.approx(
+        evaluation.evaluate(*args, CPU)["conditions"]["text+audio+vision"]["mae"]["mean"], abs=1e-3
+    )
+
+
 def test_two_runs_are_the_same(make, tmp_path):
     one, other = (run(make.corrkd(), tmp_path / name) / "seed-1" for name in ("one", "other"))
     for name in ("metrics.jsonl", "predictions.csv", "results.json", "student.safetensors", "recipe.yaml"):

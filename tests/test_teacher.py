@@ -1,5 +1,7 @@
 """Kinds of teachers: self, average, a run, an ensemble; and what does not fit."""
 
+from hashlib import sha256
+
 import pytest
 import torch
 
@@ -93,6 +95,8 @@ def test_a_run_teaches(make, tmp_path):
     recipe = make.corrkd(teacher={"run": str(teacher)}, seeds=[2])
     trainer, taught = make.stages(recipe).student()
     assert taught is None
+    weights = teacher / "seed-2" / "student.safetensors"
+    assert make.stages(recipe).taught_by() == {str(weights.parent): sha256(weights.read_bytes()).hexdigest()}
     same = checkpoint.load(teacher / "seed-2").model.state_dict()
     assert all(torch.equal(same[name], tensor) for name, tensor in trainer.teacher.network.state_dict().items())
     with pytest.raises(UserError, match="holds seed-1, seed-2, but no seed-9"):
