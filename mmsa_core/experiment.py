@@ -46,6 +46,8 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     assemble.contracts(recipe)
     folder = free_folder(recipe, out)
     recipe = anchored(recipe)
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
     loaded = data.load(recipe)
     splits = {name: data.to_device(split, device) for name, split in loaded.splits.items()}
     setting = Setting(recipe, replace(loaded, splits=splits), device, folder, command, display)

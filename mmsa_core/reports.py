@@ -32,6 +32,8 @@ def evaluate(
     if missing := checkpoint.unfinished(run):
         display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
     runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
+    if runs[0].recipe.threads is not None:
+        torch.set_num_threads(runs[0].recipe.threads)
     found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
     prepared = data.load(runs[0].recipe)
     for each in runs:
