@@ -235,8 +235,8 @@ class Recipe(Closed):
     seeds: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_distinct)] = (1111,)
     """One run for each."""
     threads: PositiveInt | None = 1
-    """CPU threads of torch. Small networks gain little from more and lose much on a busy machine, and with a fixed number a
-    run's sums do not depend on the machine's cores; null takes what torch finds."""
+    """CPU threads of torch. Small networks gain little from more, and lose much on a busy machine; with a fixed
+    number a run's sums do not depend on the machine's cores. null takes what torch finds."""
     data: Data
     task: Task
     model: ModelSection
