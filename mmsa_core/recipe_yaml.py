@@ -28,7 +28,13 @@ class UniqueKeys(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             found = super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError) as error:  # such as the date 2024-13-45
+        except (
+            ValueError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            ArithmeticError,
+        ) as error:  # such as the date 2024-13-45
             raise _refused(node, f"not a valid {node.tag.rpartition(':')[2]}: {node.value!r:.60} ({error})") from error
         if isinstance(found, str) and not found.isascii() and any("\ud800" <= c <= "\udfff" for c in found):
             raise _refused(node, f"{found!r:.60} is not text: it has half a character")

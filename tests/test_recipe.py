@@ -468,3 +468,9 @@ def test_null_removes_a_term():
     assert list(recipe_file.load(path, ["distillers.cpd=null"]).distillers) == ["scd", "rcd"]
     with pytest.raises(UserError, match="there is no term 'spd' to remove; found: scd, cpd, rcd"):
         recipe_file.load(path, ["distillers.spd=null"])
+
+
+@pytest.mark.parametrize("value", ["!!int", "!!float", "!!bool", "!!timestamp", "!!binary", "!!int 0b", "!!int 1:x"])
+def test_a_value_that_its_tag_does_not_fit(value):
+    with pytest.raises(UserError, match="--set name="):
+        recipe_file.load(SHIPPED[0].with_name("corrkd.yaml"), [f"name={value}"])
