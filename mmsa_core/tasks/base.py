@@ -1,7 +1,7 @@
 """What every task answers: width of the head, task loss, categories of a target, metrics.
 
 A prediction is a tensor of logits [batch, width]. Terms that compare class responses see it as
-`groups` independent distributions over `classes` classes: one group for a single label, one group
+`groups` independent distributions over `class_count` classes: one group for a single label, one group
 of two classes for each of several binary labels.
 """
 
