@@ -1,6 +1,7 @@
 """From a recipe to modules, and the contract checks before anything trains."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
 from mmsa_core.recipe import ModelSection, Recipe
-from mmsa_core.tasks import Regression, TaskBase
+from mmsa_core.tasks import NoTask, Regression, TaskBase
 from mmsa_core.types import Batch, Modality, Outputs
 
 
@@ -28,14 +29,25 @@ def model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoders = {m: registry.encoders.get(config.name)(config, context, m) for m, config in section.encoders.items()}
-        fusion = registry.fusions.get(section.fusion.name)(section.fusion, context)
+        encoded = replace(context, lengths={m: encoders[m].length(length) for m, length in own.items()})
+        fusion = registry.fusions.get(section.fusion.name)(section.fusion, encoded)
         return Model(channels, encoders, fusion)
 
 
 def contracts(recipe: Recipe) -> None:
     """Refuse loss terms that need what task, teacher or fusion do not give; looks at no data."""
+    if isinstance(recipe.task, NoTask):
+        _check_without_task(recipe)
     for label, config in recipe.distillers.items():
         _check(recipe, label, config.name, registry.distillers.get(config.name))
+
+
+def read_of_teacher(recipe: Recipe) -> type[Outputs]:
+    """The class of outputs that the terms read of a teacher."""
+    components: list[type[Distiller]] = [registry.distillers.get(each.name) for each in recipe.distillers.values()]
+    read = {component.reads for component in components if component.needs_teacher}
+    candidates: list[type[Outputs]] = [Outputs, *read, registry.fusions.get(recipe.model.fusion.name).gives]
+    return next(kind for kind in candidates if all(issubclass(kind, each) for each in read))
 
 
 def distillers(
@@ -60,6 +72,18 @@ def masker(recipe: Recipe) -> Masker | None:
     return found
 
 
+def _check_without_task(recipe: Recipe) -> None:
+    if not any(config.weight for config in recipe.distillers.values()):
+        raise UserError(
+            "task.kind: none learns from loss terms alone, and the recipe has none with a weight above 0; "
+            "add one under distillers, or choose a task"
+        )
+    if recipe.teacher.kind in ("trained", "ensemble"):
+        raise UserError(
+            f"teacher.kind: {recipe.teacher.kind} needs a task, and task.kind is none; use none, self, ema or run"
+        )
+
+
 def _check(recipe: Recipe, label: str, name: str, component: type[Distiller]) -> None:
     gives = registry.fusions.get(recipe.model.fusion.name).gives
     where = f"distillers.{label}: '{name}'"
@@ -68,6 +92,9 @@ def _check(recipe: Recipe, label: str, name: str, component: type[Distiller]) ->
             f"{where} reads {component.reads.__name__}, but fusion '{recipe.model.fusion.name}' gives "
             f"{gives.__name__}; choose a fusion that gives {component.reads.__name__} (see `mmsa list`)"
         )
+    if isinstance(recipe.task, NoTask) and (component.targets or component.responses):
+        what = "the targets" if component.targets else "class responses"
+        raise UserError(f"{where} reads {what}, and task.kind none has none; use another term, or choose a task")
     if component.responses and isinstance(recipe.task, Regression):
         raise UserError(
             f"{where} compares class responses, and task.kind regression has none; "
@@ -82,16 +109,20 @@ def _check(recipe: Recipe, label: str, name: str, component: type[Distiller]) ->
         )
 
 
+def check_predictions(student: Outputs, teacher: Outputs) -> None:
+    """Refuse a teacher that predicts something else."""
+    if student.logits.shape != teacher.logits.shape:
+        raise UserError(
+            f"teacher: its predictions are {teacher.logits.shape[1]} wide, the student's {student.logits.shape[1]}; "
+            "train the teacher with the same task and number of classes"
+        )
+
+
 def rehearse(terms: nn.ModuleDict, student: Outputs, teacher: Outputs, batch: Batch, seed: int) -> None:
     """Run every term once on a small batch, so that shapes that do not fit are found before training.
 
     It also gives lazy modules their sizes and weights, from `seed` and the term's name.
     """
-    if terms and student.logits.shape != teacher.logits.shape:
-        raise UserError(
-            f"teacher: its predictions are {teacher.logits.shape[1]} wide, the student's {student.logits.shape[1]}; "
-            "train the teacher with the same task and number of classes"
-        )
     for label, term in terms.items():
         try:
             with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -24,6 +24,7 @@ from mmsa_core import assemble, recipe_file
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipe import ModelSection, Recipe
+from mmsa_core.tasks import NoTask
 from mmsa_core.types import Modality
 
 FORMAT = "mmsa-run-1"
@@ -58,10 +59,25 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one piece or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_numbered(path: Path, content: bytes) -> Path:
+    """Write a file; one of other content is not overwritten: the new one gets the next free number."""
+    numbered = (path.with_stem(f"{path.stem}-{n}") for n in range(2, 10**6))
+    free = path
+    while free.exists() and free.read_bytes() != content:
+        free = next(numbered)
+    write_bytes(free, content)
+    return free
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in one piece or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -127,6 +143,16 @@ def unfinished(folder: Path) -> list[str]:
 
 
 def load(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Rebuild a student that predicts; one that was trained without a task raises `UserError`."""
+    found = rebuild(folder, overrides)
+    if isinstance(found.recipe.task, NoTask):
+        raise UserError(
+            f"{folder} was trained with task none and predicts nothing; initialise a model from it with model.init"
+        )
+    return found
+
+
+def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Rebuild the student of one run folder; nothing in the folder is executed."""
     recipe = recipe_file.load(folder / "recipe.yaml", overrides)
     model, channels, lengths = load_model(folder / "student.safetensors", recipe.model, recipe)

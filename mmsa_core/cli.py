@@ -101,18 +101,31 @@ def train(recipe: Path, overrides: tuple[str, ...], seeds: list[int] | None, out
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Also write everything as JSON, to a new file."
 )
+@click.option(
+    "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
+)
 @SET
 @DEVICE
 @command
 def evaluate(
-    run: Path, protocols: tuple[str, ...], split: str, json_file: Path | None, overrides: tuple[str, ...], device: str
+    run: Path,
+    protocols: tuple[str, ...],
+    split: str,
+    json_file: Path | None,
+    edges: bool,
+    overrides: tuple[str, ...],
+    device: str,
 ) -> None:
     """Evaluate RUN under missing modalities or frames."""
-    from mmsa_core import reports
+    from mmsa_core import edge_report, reports
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
 
-    reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), Display())
+    display = Display()
+    if edges:
+        edge_report.report(run, split, overrides, pick(device), display)
+    if protocols or json_file or not edges:
+        reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), display)
 
 
 @main.command()
@@ -144,19 +157,33 @@ def predict(
     reports.predict(run, file, reader, split, out, overrides, pick(device))
 
 
+@main.command("import")
+@click.argument("name")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run, a new one.")
+@SET
+@command
+def import_checkpoint(name: str, checkpoint: Path, out: Path, overrides: tuple[str, ...]) -> None:
+    """Make a run of CHECKPOINT, by the importer NAME."""
+    from mmsa_core import importing
+    from mmsa_core.display import Display
+
+    importing.run(name, checkpoint, out, overrides, " ".join(["mmsa", *sys.argv[1:]]), Display())
+
+
 @main.command("list")
 @click.argument(
     "kind",
     required=False,
     metavar="[KIND]",
-    type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets"]),
+    type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets", "importers"]),
 )
 @command
 def list_components(kind: str | None) -> None:
     """List the installed components; reads metadata only."""
     from mmsa_core import registry
 
-    for table in registry.ALL:
+    for table in (*registry.ALL, registry.importers):
         if kind in (None, f"{table.kind}s"):
             for name in table:
                 click.echo(f"{table.kind:10} {name:20} {' and '.join(table.owners(name))}")

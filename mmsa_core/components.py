@@ -1,7 +1,7 @@
 """The base classes that core's and plugins' components extend."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -28,7 +28,8 @@ class Context:
     """What a component learns from the recipe and the data when it is built.
 
     `channels` and `lengths` are the feature width and the longest sequence of each modality that
-    the model reads, in the recipe's order; `dim` is the model's width.
+    the model reads, in the recipe's order; `dim` is the model's width. To a fusion, `lengths` are those of
+    the encoded sequences.
     """
 
     channels: Mapping[Modality, int]
@@ -45,9 +46,20 @@ class Encoder(nn.Module, ABC):
     """
 
     Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+    raw: ClassVar[bool] = False
+    """Whether features must reach it as they are: they are numbers that mean something else than an amount, such as
+    token ids, and are not standardised."""
 
     def __init__(self, config: Any, context: Context, modality: Modality) -> None:
         super().__init__()
+
+    def length(self, time: int) -> int:
+        """Steps of `sequence` for so many frames."""
+        return time
+
+    def own_rates(self) -> Sequence[tuple[nn.Module, float]]:
+        """Submodules that learn at a rate of their own, with that rate."""
+        return ()
 
     @abstractmethod
     def forward(
@@ -108,6 +120,8 @@ class Distiller(nn.Module, ABC):
     """Whether it reads the teacher's representations; an ensemble of teachers has responses only."""
     responses: ClassVar[bool] = False
     """Whether it reads class responses; a regression task has none."""
+    targets: ClassVar[bool] = False
+    """Whether it reads the batch's targets; task none has none."""
 
     def __init__(self, config: Any, context: Context) -> None:
         super().__init__()
@@ -119,11 +133,20 @@ class Distiller(nn.Module, ABC):
 
     def observe(self, **values: Float[Tensor, ""]) -> None:
         """Keep detached scalars of this forward for the log (`distiller.NAME.value`)."""
-        self.observations = {name: value.detach() for name, value in values.items()}
+        self.observations = {n: value.detach() if value.requires_grad else value for n, value in values.items()}
 
     def diagnose(self, means: Mapping[str, float]) -> str | None:
         """A warning for the user from the epoch's mean observations, or None."""
         return None
+
+    def edges(
+        self, student: Any, teacher: Any, batch: Batch
+    ) -> Mapping[tuple[Modality, Modality], Float[Tensor, " batch"]]:
+        """Weight of each (student, teacher) pair of modalities in each sample, for a term that learns who teaches whom.
+
+        An entry is NaN where one of the two is absent.
+        """
+        return {}
 
 
 class Masker(ABC):
@@ -146,7 +169,7 @@ class DatasetConfig(ComponentConfig):
 
     normalize: Literal["standard", "none"] = "standard"
     """`standard`: each feature column is centred and scaled by the observed training frames (a
-    constant column becomes zero), so that a hidden frame, which is zero, means "the mean"."""
+    constant column becomes zero), so that a hidden frame, which is zero, means "the mean". Tokens stay as they are."""
     nonfinite: Literal["refuse", "zero"] = "refuse"
     """What to do with NaN and infinite features: refuse the file, or set them to zero. Targets are always refused."""
     score_range: tuple[float, float] | None = None

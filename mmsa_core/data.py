@@ -92,7 +92,7 @@ def batches(
     order = torch.arange(len(split)) if order is None else order
     key = split.key
     device = next(iter(split.features.values())).device
-    target = split.targets[task.needs] if task is not None else torch.zeros(len(split), device=device)
+    target = task.target(split) if task is not None else torch.zeros(len(split), device=device)
     for rows in torch.split(order, size):
         at = rows.to(device, non_blocking=True)
         yield Batch(

@@ -122,6 +122,17 @@ class Display(Watcher):
             table.add_row(label, *(cell(name, {"mean": plain.get(name)}) if name in plain else "" for name in columns))
         self.console.print(table)
 
+    def pairs(self, title: str, corner: str, names: Sequence[str], cells: Mapping[tuple[str, str], str]) -> None:
+        """A row and a column for each name; a pair of (row, column) without a cell is left empty."""
+        self._line(title, style="bold")
+        table = Table(box=SIMPLE, pad_edge=False)
+        table.add_column(corner, no_wrap=True)
+        for name in names:
+            table.add_column(name, justify="right")
+        for row in names:
+            table.add_row(row, *(cells.get((row, column), "") for column in names))
+        self.console.print(table)
+
 
 def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The metrics that a table shows: the task's first ones, with the F1 at the validation threshold beside F1."""
@@ -136,7 +147,7 @@ def cell(name: str, value: Mapping[str, Any] | None) -> str:
     """A mean with its deviation, where there is one."""
     if value is None:
         return ""
-    scale = 1.0 if name in ("mae", "corr") else 100.0
+    scale = 1.0 if name in ("mae", "corr", "loss") else 100.0
     text = number(value["mean"], scale)
     std = value.get("std")
     return f"{text} ± {number(std, scale)}" if std is not None else text

@@ -1,6 +1,7 @@
 """One recipe from data to run folders: for every seed the teacher, then the student, then its evaluation."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, data, metrics, provenance, recipe_file
+from mmsa_core import assemble, checkpoint, data, edges, metrics, provenance, recipe_file
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Split
 from mmsa_core.display import Display
@@ -19,9 +20,10 @@ from mmsa_core.errors import UserError
 from mmsa_core.evaluation import references, summarize
 from mmsa_core.missing import Draw
 from mmsa_core.model import Model
-from mmsa_core.recipe import EnsembleTeacher, Recipe, RunTeacher
-from mmsa_core.runner import predict
+from mmsa_core.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
+from mmsa_core.runner import Fit, Watcher, predict
 from mmsa_core.stages import Stages
+from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import JsonLines, Trackers, WandbTracker
 
 
@@ -56,7 +58,7 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     results = {}
     with component_warnings(display):
         for seed in recipe.seeds:  # what would be refused is refused before anything is made
-            Stages(recipe, setting.data, seed, device, display).rehearse()
+            Stages(recipe, setting.data, seed, device, Watcher()).rehearse()
         for seed in recipe.seeds:
             display.seed(seed, recipe.seeds)
             results[seed] = run_seed(setting, seed)
@@ -67,7 +69,7 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
             name: summarize([results[seed]["conditions"][name] for seed in recipe.seeds])
             for name in results[recipe.seeds[0]]["conditions"]
         },
-        "references": references(recipe.task, setting.data.splits["train"], setting.data.splits["test"]),
+        "references": _references(setting),
     }
     checkpoint.write_json(folder / "results.json", found)
     display.results(recipe.task, found)
@@ -82,7 +84,8 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
-    about["teachers"] = Stages(recipe, setting.data, seed, setting.device, setting.display).taught_by()
+    stages = Stages(recipe, setting.data, seed, setting.device, setting.display)
+    about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(setting.display.warn)
     trackers.add("metrics.jsonl", lambda: JsonLines(folder / "metrics.jsonl"))
@@ -90,35 +93,48 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
         wandb = recipe.track.wandb
         trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
     setting.display.trackers = trackers
-    results = _train_stages(setting, recipe, seed, folder)
+    results = _train_stages(stages, folder)
     checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
     trackers.finish(results)
     return results
 
 
-def _train_stages(setting: Setting, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
-    trainer, taught = Stages(recipe, setting.data, seed, setting.device, setting.display).student()
-    splits = setting.data.splits
-    fit = trainer.fit(splits["train"], splits["valid"])
-    channels, lengths = setting.data.channels, setting.data.lengths
+def _train_stages(stages: Stages, folder: Path) -> dict[str, Any]:
+    trainer, taught = stages.student()
+    fit = trainer.fit(stages.train, stages.valid)
+    recipe, channels, lengths = stages.recipe, stages.data.channels, stages.data.lengths
     checkpoint.save_model(folder / "student.safetensors", trainer.network, channels, lengths)
     if taught is not None:
         read = {m: width for m, width in channels.items() if m in taught.encoders}
         checkpoint.save_model(folder / "teacher.safetensors", taught, read, lengths)
     if len(trainer.terms.modules):
         checkpoint.write_tensors(folder / "distillers.safetensors", trainer.terms.modules.state_dict(), {})
-    return _evaluate(setting, recipe, trainer.network, splits, folder) | {
-        "seed": seed,
+        edges.draw(folder, trainer.network, trainer.terms.modules, stages.valid, recipe, stages.watcher.warn)
+    without_task = isinstance(recipe.task, NoTask)
+    found = _validated(recipe, fit) if without_task else _evaluate(recipe, trainer.network, stages.data.splits, folder)
+    return found | {
+        "seed": stages.seed,
         "best_epoch": fit.best_epoch,
         "epochs": fit.epochs,
         "selected_by": recipe.train.select,
     }
 
 
-def _evaluate(
-    setting: Setting, recipe: Recipe, student: Model, splits: Mapping[str, Split], folder: Path
-) -> dict[str, Any]:
+def _validated(recipe: Recipe, fit: Fit) -> dict[str, Any]:
+    """All that there is to say of a student without a task: the loss that its epoch was picked by."""
+    loss = fit.best_value if math.isfinite(fit.best_value) else None
+    name = "valid_complete" if recipe.masker is None else "valid_masked"
+    return {"threshold": None, "conditions": {name: {"loss": loss}}}
+
+
+def _references(setting: Setting) -> dict[str, dict[str, float | None]]:
+    if isinstance(setting.recipe.task, NoTask):
+        return {}
+    return references(setting.recipe.task, setting.data.splits["train"], setting.data.splits["test"])
+
+
+def _evaluate(recipe: Recipe, student: Model, splits: Mapping[str, Split], folder: Path) -> dict[str, Any]:
     """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
     task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
     numbers = range(recipe.train.valid_draws if masker else 1)
@@ -140,7 +156,7 @@ def _evaluate(
 
 def write_predictions(path: Path, task: Any, split: Split, logits: torch.Tensor) -> None:
     """One row per sample: id, the modalities that it has, prediction, target."""
-    columns, target = task.prediction(logits), split.targets[task.needs].tolist()
+    columns, target = task.prediction(logits), task.target(split).tolist()
     flat = [" ".join(map(str, value)) if isinstance(value, list) else value for value in target]
     rows = zip(split.ids, data.seen(split), *columns.values(), flat, strict=True)
     checkpoint.write_csv(path, ["id", "seen", *columns, "target"], rows)
@@ -165,13 +181,26 @@ def anchored(recipe: Recipe) -> Recipe:
     update: dict[str, Any] = {}
     path = getattr(recipe.data, "path", None)
     if isinstance(path, Path):
-        update["data"] = recipe.data.model_copy(update={"path": path.expanduser().absolute()})
+        update["data"] = recipe.data.model_copy(update={"path": _absolute(path)})
+    update["model"] = _anchored_section(recipe.model)
+    if isinstance(recipe.teacher, TrainedTeacher) and recipe.teacher.model is not None:
+        update["teacher"] = recipe.teacher.model_copy(update={"model": _anchored_section(recipe.teacher.model)})
     if isinstance(recipe.teacher, RunTeacher):
-        update["teacher"] = recipe.teacher.model_copy(update={"run": recipe.teacher.run.expanduser().absolute()})
+        update["teacher"] = recipe.teacher.model_copy(update={"run": _absolute(recipe.teacher.run)})
     if isinstance(recipe.teacher, EnsembleTeacher):
-        runs = tuple(run.expanduser().absolute() for run in recipe.teacher.runs)
+        runs = tuple(map(_absolute, recipe.teacher.runs))
         update["teacher"] = recipe.teacher.model_copy(update={"runs": runs})
     return recipe.model_copy(update=update)
+
+
+def _anchored_section(section: ModelSection) -> ModelSection:
+    if section.init is None:
+        return section
+    return section.model_copy(update={"init": Init(run=_absolute(section.init.run))})
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
 
 
 @contextmanager

@@ -50,10 +50,15 @@ class Model(nn.Module):
         self.fusion = fusion
 
     def fit_statistics(self, train: Split, scale: bool = True) -> None:
-        """Note which modalities a training split has, and standardise by its observed frames if `scale`."""
+        """Note which modalities a training split has, and standardise by its observed frames if `scale`.
+
+        What an encoder takes raw stays as it is.
+        """
         for modality, module in self.standardize.items():
+            encoder = self.encoders[modality]
             assert isinstance(module, Standardize)
-            module.fit(train.features[modality][train.observed[modality]], scale)
+            assert isinstance(encoder, Encoder)
+            module.fit(train.features[modality][train.observed[modality]], scale and not encoder.raw)
 
     def forward(self, batch: Batch) -> Outputs:
         encoded = {}

@@ -65,6 +65,14 @@ def _modality(name: str) -> str:
     return name
 
 
+class Init(Closed):
+    """Where a network's first weights come from, instead of its seed."""
+
+    run: Path
+    """A run folder whose student's weights are taken where name and shape match (of one seed, or of several: then the
+    folder of the same seed is taken). Statistics that standardise the data are not taken."""
+
+
 class ModelSection(Closed):
     """The network: an encoder per modality, then a fusion."""
 
@@ -73,6 +81,8 @@ class ModelSection(Closed):
     encoders: Annotated[dict[Annotated[str, AfterValidator(_modality)], Encoder], Field(min_length=1)]
     """Modality to encoder; modalities of the data that are not named here are not read."""
     fusion: Fusion
+    init: Init | None = None
+    """None draws all weights from the seed."""
 
 
 class Train(OptimizerConfig):
@@ -80,12 +90,25 @@ class Train(OptimizerConfig):
 
     epochs: PositiveInt
     batch_size: PositiveInt
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the steps: as it is, or falling to zero along half a cosine."""
+    accumulate: PositiveInt = 1
+    """Mini-batches whose gradients are summed (not averaged, as in DMD's published code) before one update; the last
+    window of an epoch is stepped even when it is shorter."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Learning rate: as it is, falling to zero along half a cosine over the steps, or falling by `plateau_factor` when
+    the loss on validation stops falling."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """What `plateau` multiplies the learning rates by."""
+    plateau_patience: NonNegativeInt = 5
+    """So many epochs on end without a loss below the best one (by a factor of 1 - 1e-4) change nothing; `plateau` acts
+    on the next one."""
     clip: PositiveFloat | None = None
-    """Largest norm of the student's gradient; None does not clip."""
+    """Largest norm of the student's gradient, clipped before an update; None does not clip."""
+    clip_value: PositiveFloat | None = None
+    """Largest absolute value of each element of the gradients, of the terms' own parameters too, clipped after every
+    mini-batch on the running sum (as in DMD's published code); None does not clip."""
     select: str = "loss"
-    """What picks the epoch on validation: `loss` (task loss) or a metric, for the student under the recipe's masks."""
+    """What picks the epoch on validation: `loss` (of the task; without one the weighted sum of the terms) or a metric,
+    for the student under the recipe's masks."""
     patience: PositiveInt | None = None
     """Stop after so many epochs without a better validation value; None trains them all."""
     valid_draws: PositiveInt = 3
@@ -93,7 +116,7 @@ class Train(OptimizerConfig):
     average: Literal["none", "ema"] = "none"
     """`ema`: validate, pick and keep the exponential moving average of the weights."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.97
-    """Decay of that average per step."""
+    """Decay of that average per update."""
 
 
 class NoTeacher(Closed):

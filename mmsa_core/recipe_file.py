@@ -30,10 +30,17 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
         raise UserError(f"{path}: a recipe is a mapping of keys to values, found {found}")
-    origin: dict[KeyPath, str] = {where: f"{path}:{line}" for where, line in lines.items()}
+    return build(data, overrides, str(path), {where: f"{path}:{line}" for where, line in lines.items()})
+
+
+def build(
+    data: Mapping[str, Any], overrides: Sequence[str], name: str, origin: Mapping[KeyPath, str] | None = None
+) -> Recipe:
+    """The recipe of plain data; `name`, and `origin` for single keys, say in errors where they come from."""
+    changed, places = dict(data), dict(origin or {})
     for override in overrides:
-        apply(data, override, origin)
-    return validate(data, origin, str(path))
+        apply(changed, override, places)
+    return validate(changed, places, name)
 
 
 def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> None:

@@ -17,10 +17,11 @@ LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def describe(name: str) -> str:
-    """Docstring, contract and fields of every component called `name`."""
-    pages = [_page(table, name) for table in registry.ALL if name in list(table)]
+    """Docstring, contract and fields of every component called `name`; an importer has a docstring alone."""
+    tables = (*registry.ALL, registry.importers)
+    pages = [_page(table, name) for table in tables if name in list(table)]
     if not pages:
-        known = [each for table in registry.ALL for each in table]
+        known = [each for table in tables for each in table]
         close = registry.suggestions(name, known)
         raise UserError(f"unknown component '{name}'.{close} `mmsa list` shows all of them")
     return "\n\n".join(pages)
@@ -29,6 +30,8 @@ def describe(name: str) -> str:
 def _page(table: registry.Registry[Any], name: str) -> str:
     component = table.get(name)
     lines = [f"{table.kind} {name} ({' and '.join(table.owners(name))})", "", inspect.getdoc(component) or ""]
+    if table is registry.importers:
+        return "\n".join(lines).rstrip()
     if issubclass(component, Distiller):
         lines += [
             "",

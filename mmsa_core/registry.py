@@ -27,7 +27,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from mmsa_core.errors import UserError
 
 T = TypeVar("T")
-GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets")
+GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets", "mmsa.importers")
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,17 @@ class Registry(Generic[T]):
 
     def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
         """Register a class by hand, for notebooks and tests."""
-        if not (isinstance(component, type) and issubclass(component, self.base)):
-            raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} does not extend {self.base.__name__}")
+        if defect := self.defect(component):
+            raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} {defect}")
         if self._loaded.get(name, component) is not component:
             raise UserError(f"{self.kind} '{name}' of {owner} is already {self._loaded[name]!r}")
         self._loaded[name] = component
         return component
+
+    def defect(self, component: Any) -> str | None:
+        """Why an object is no component of this kind."""
+        fits = isinstance(component, type) and issubclass(component, self.base)
+        return None if fits else f"does not extend {self.base.__name__}"
 
     def config(self, data: Any) -> Any:
         """Validate `{"name": ..., **fields}` with the Config of the class that `name` refers to."""
@@ -181,11 +186,19 @@ class Registry(Generic[T]):
     def _claim(self, name: str) -> Claim:
         found = [claim for claim in metadata().claims[self.group] if claim.name == name]
         if not found:
-            raise UserError(f"unknown {self.kind} '{name}'.{suggestions(name, list(self))} Known: {', '.join(self)}")
+            known = ", ".join(self) or "none"
+            raise UserError(f"unknown {self.kind} '{name}'.{suggestions(name, list(self))} Known: {known}")
         if len(found) > 1:
             owners = " and ".join(claim.owner for claim in found)
             raise UserError(f"{self.kind} '{name}' is claimed by {owners}; uninstall one of them")
         return found[0]
+
+
+class Functions(Registry[Any]):
+    """Maps names to functions, found in the same way."""
+
+    def defect(self, component: Any) -> str | None:
+        return None if callable(component) else "is no function"
 
 
 encoders: Registry[Any] = Registry("encoder")
@@ -194,3 +207,6 @@ distillers: Registry[Any] = Registry("distiller")
 maskers: Registry[Any] = Registry("masker")
 datasets: Registry[Any] = Registry("dataset")
 ALL = (encoders, fusions, distillers, maskers, datasets)
+"""What a recipe is made of."""
+importers = Functions("importer")
+"""Readers of checkpoints of other people's code; see `mmsa_core.importing`."""

@@ -29,17 +29,9 @@ def evaluate(
 ) -> None:
     """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
     check_new("--json", json_file)
-    if missing := checkpoint.unfinished(run):
-        display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
-    runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
-    if runs[0].recipe.threads is not None:
-        torch.set_num_threads(runs[0].recipe.threads)
+    runs = opened(run, overrides, display)
     found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
-    prepared = data.load(runs[0].recipe)
-    for each in runs:
-        data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
-        if each.provenance.get("data_sha256") != prepared.digest:
-            display.warn(f"{each.folder}: the data are not those that it was trained on (another SHA-256)")
+    prepared = data_of(runs, display)
     task, written = runs[0].recipe.task, []
     for chosen in found_protocols:
         found = evaluate_runs(runs, prepared.splits["train"], prepared.splits[split], chosen, device)
@@ -56,6 +48,26 @@ def evaluate(
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkpoint.Loaded]:
+    """The trained seeds of a run."""
+    if missing := checkpoint.unfinished(run):
+        display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
+    runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
+    if runs[0].recipe.threads is not None:
+        torch.set_num_threads(runs[0].recipe.threads)
+    return runs
+
+
+def data_of(runs: Sequence[checkpoint.Loaded], display: Display) -> data.Data:
+    """The data that the runs' recipe names, which must fit the networks."""
+    prepared = data.load(runs[0].recipe)
+    for each in runs:
+        data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
+        if each.provenance.get("data_sha256", prepared.digest) != prepared.digest:  # an imported run knows no data
+            display.warn(f"{each.folder}: the data are not those that it was trained on (another SHA-256)")
+    return prepared
 
 
 def check_new(option: str, path: Path | None) -> None:
@@ -82,12 +94,7 @@ def write_csv(run: Path, name: str, found: dict[str, Any]) -> Path:
         for name, values in found["references"].items()
         for metric, value in values.items()
     ]
-    numbered = (run / f"{name}-{n}.csv" for n in range(2, 10**6))
-    path, text = run / f"{name}.csv", checkpoint.csv_text(header, rows)
-    while path.exists() and path.read_text(encoding="utf-8") != text:
-        path = next(numbered)
-    checkpoint.write_text(path, text)
-    return path
+    return checkpoint.write_numbered(run / f"{name}.csv", checkpoint.csv_text(header, rows).encode())
 
 
 def predict(

@@ -4,23 +4,25 @@ Teacher and student are trained by the same `Trainer`; the teacher's has no mask
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmsa_core import metrics
-from mmsa_core.components import Distiller, Masker, OptimizerConfig
+from mmsa_core.components import Distiller, Masker
 from mmsa_core.corpus import Split
 from mmsa_core.data import batches
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
+from mmsa_core.optimization import Updates
 from mmsa_core.recipe import Train
-from mmsa_core.tasks import TaskBase
+from mmsa_core.tasks import NoTask, TaskBase
 from mmsa_core.teacher import MovingAverage, Teacher
+from mmsa_core.terms import Terms, mean_loss
 from mmsa_core.types import Batch, Outputs, filled
 
 Row = dict[str, Any]
@@ -28,24 +30,14 @@ PATIENCE = 3
 """Epochs on end that a term must complain before the user is warned."""
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The loss terms beside the task's: modules, weights and optimisers, by the recipe's names."""
-
-    modules: nn.ModuleDict = field(default_factory=nn.ModuleDict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    optimizers: Mapping[str, OptimizerConfig | None] = field(default_factory=dict)
-    gradients_every: int = 0
-
-
 class Watcher:
     """Hears of every epoch; the display and the trackers are watchers."""
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
-        """A network is about to be trained for `epochs` of `steps` updates."""
+        """A network is about to be trained for `epochs` of `steps` mini-batches."""
 
     def step(self, stage: str) -> None:
-        """An update was made."""
+        """A mini-batch was learned from."""
 
     def rows(self, stage: str, rows: list[Row]) -> None:
         """What was logged of each step of an epoch."""
@@ -94,12 +86,7 @@ class Trainer:
         self.validation_masker = validation_masker or masker
         self.terms = terms or Terms()
         self.watcher = watcher or Watcher()
-        self.parameters = list(network.parameters())
-        self.optimizers = [optimizer(train, self.parameters)]
-        for label, term in self.terms.modules.items():
-            if own := list(term.parameters()):
-                self.optimizers.append(optimizer(self.terms.optimizers.get(label) or train, own))
-        self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        self.updates = Updates(train, network, self.terms)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
         self.steps_done = 0
         self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
@@ -108,34 +95,25 @@ class Trainer:
         """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
         seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
         student: Outputs = self.network(seen)
-        values = {"task": self.task.objective(student.logits, batch.target)}
+        own = {} if isinstance(self.task, NoTask) else {"task": self.task.objective(student.logits, batch.target)}
         teacher = self.teacher(batch, student) if self.teacher else student
-        for label, term in self.terms.modules.items():
-            values[label] = term(student, teacher, seen)
-        return values, seen
+        return own | self.terms.values(student, teacher, seen), seen
 
-    def step(self, batch: Batch, epoch: int, total_steps: int) -> None:
-        """One update of the student and of the terms' own parameters."""
+    def step(self, batch: Batch, epoch: int, total_steps: int, update: bool = True) -> None:
+        """Add a mini-batch's gradients to those since the last update of student and terms; then `update` them."""
         torch.manual_seed(derive(self.seed, self.stage, "dropout", self.steps_done))
         values, seen = self.losses(batch, epoch)
-        weighted = {label: self.terms.weights.get(label, 1.0) * value for label, value in values.items()}
+        weighted = self.terms.weighted(values)
         total = torch.stack(list(weighted.values())).sum()
         logged = {f"loss/{label}": value for label, value in values.items()}
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
         if self.terms.gradients_every and self.steps_done % self.terms.gradients_every == 0:
             logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
-        rate = self._set_rates(total_steps)
-        for each in self.optimizers:
-            each.zero_grad(set_to_none=True)
+        rate = self.updates.set_rates(self.steps_done, total_steps)
         total.backward()  # type: ignore[no-untyped-call]
-        if self.train.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.train.clip)
-        for each in self.optimizers:
-            each.step()
-        if self.average is not None:
-            self.average.update(self.network)
-        if self.teacher is not None:
-            self.teacher.updated(self.network)
+        self.updates.added()
+        if update:
+            self._update()
         for label, term in self.terms.modules.items():
             assert isinstance(term, Distiller)
             logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
@@ -145,6 +123,14 @@ class Trainer:
         stacked = torch.stack([value.detach().to(torch.float32) for value in logged.values()])
         self._pending.append((meta, tuple(logged), stacked))
         self.watcher.step(self.stage)
+
+    def _update(self) -> None:
+        """Move along the summed gradients; what follows the network's weights follows."""
+        self.updates.update()
+        if self.average is not None:
+            self.average.update(self.network)
+        if self.teacher is not None:
+            self.teacher.updated(self.network)
 
     def fit(self, train: Split, valid: Split) -> Fit:
         """Train, and leave network and terms as they were in the epoch that validation picks."""
@@ -161,6 +147,7 @@ class Trainer:
         for epoch in range(1, self.train.epochs + 1):
             means = self._epoch(train, epoch)
             found = self.validate(valid)
+            self.updates.validated(found["loss"])
             value = self._criterion(found)
             if better := value < best_value or not best_epoch:
                 best, best_value, best_epoch = self._state(), value, epoch
@@ -183,21 +170,26 @@ class Trainer:
         self.terms.modules.train()
         source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
         order = torch.randperm(len(train), generator=source)
-        total = -(-len(train) // self.train.batch_size) * self.train.epochs
-        for batch in batches(train, self.task, self.train.batch_size, order):
-            self.step(batch, epoch, total)
+        count = -(-len(train) // self.train.batch_size)
+        for n, batch in enumerate(batches(train, self.task, self.train.batch_size, order), start=1):
+            self.step(batch, epoch, count * self.train.epochs, update=n % self.train.accumulate == 0 or n == count)
         return self._flush()
 
     def validate(self, valid: Split) -> dict[str, float | None]:
-        """Task loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
-        network = self.average.network if self.average is not None else self.network
+        """Loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
         draws = range(self.train.valid_draws if self.validation_masker else 1)
-        found: list[dict[str, float | None]] = []
-        for n in draws:
-            logits, target = predict(network, valid, self.task, [Draw("valid", self.seed, n)], self.validation_masker)
-            loss = self.task.objective(logits, target).item()
-            found.append({"loss": loss, **self.task.metrics(logits, target)})
-        return metrics.average(found)
+        return metrics.average([self._measure(valid, Draw("valid", self.seed, n)) for n in draws])
+
+    def _measure(self, valid: Split, draw: Draw) -> dict[str, float | None]:
+        """Task loss and metrics for one draw; without a task the weighted sum of the terms."""
+        network = self.average.network if self.average is not None else self.network
+        masker = self.validation_masker
+        if isinstance(self.task, NoTask):
+            unseen = batches(valid, self.task, self.train.batch_size)
+            seed = derive(self.seed, self.stage, "validation", draw.epoch)
+            return {"loss": mean_loss(network, self.teacher, self.terms, unseen, draw, masker, seed)}
+        logits, target = predict(network, valid, self.task, [draw], masker)
+        return {"loss": self.task.objective(logits, target).item(), **self.task.metrics(logits, target)}
 
     def _criterion(self, found: Mapping[str, float | None]) -> float:
         """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""
@@ -216,20 +208,11 @@ class Trainer:
         )
         return network, terms
 
-    def _set_rates(self, total: int) -> float:
-        factor = 1.0
-        if self.train.schedule == "cosine":
-            factor = 0.5 * (1 + math.cos(math.pi * self.steps_done / total))
-        for each, rates in zip(self.optimizers, self.rates, strict=True):
-            for group, rate in zip(each.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-        return self.train.lr * factor
-
     def _gradient(self, value: Tensor) -> Tensor:
         """Norm of one weighted term's gradient on the network."""
         if not value.requires_grad:
             return value.new_zeros(())
-        found = torch.autograd.grad(value, self.parameters, retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(value, self.updates.parameters, retain_graph=True, allow_unused=True)
         return nn.utils.get_total_norm([g for g in found if g is not None])
 
     def _flush(self) -> dict[str, float]:
@@ -257,15 +240,6 @@ class Trainer:
             complaints[label] = complaints.get(label, 0) + 1 if message else 0
             if message and complaints[label] == PATIENCE:
                 self.watcher.warn(f"distillers.{label}: {message}")
-
-
-def optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser that a recipe names, for some parameters."""
-    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
-    if config.algorithm == "sgd":
-        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
-    kind: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW if config.algorithm == "adamw" else torch.optim.Adam
-    return kind(parameters, betas=config.betas, fused=True, **common)
 
 
 def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:

@@ -1,20 +1,24 @@
 """The stages of one seed: the teacher (trained, loaded or averaged), then the student with its loss terms."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mmsa_core import assemble, checkpoint, data
+from mmsa_core import assemble, checkpoint, data, earlier
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
+from mmsa_core.initialization import initialise
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
 from mmsa_core.recipe import EmaTeacher, EnsembleTeacher, ModelSection, Recipe, RunTeacher, SelfTeacher, TrainedTeacher
-from mmsa_core.runner import Terms, Trainer, Watcher
+from mmsa_core.runner import Trainer, Watcher
+from mmsa_core.tasks import NoTask
 from mmsa_core.teacher import Average, Fixed, Myself, Teacher, ensemble
+from mmsa_core.terms import Terms
+from mmsa_core.types import Batch, Outputs
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Stages:
         teacher: Teacher | None
         if isinstance(chosen, TrainedTeacher):
             stand_in = self.network(chosen.model or self.recipe.model, "teacher", self._teachers(chosen)[0])
-            teacher = Fixed(stand_in.eval().requires_grad_(False), self.recipe.train.batch_size)
+            teacher = self._fixed(stand_in.eval().requires_grad_(False))
         else:
             teacher, _ = self.teacher(network, keep=False)
         logits, target = self._try(network, teacher, self.modules())
@@ -90,7 +94,7 @@ class Stages:
         )
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
-        """A fresh network on the device, standardised by a training split."""
+        """A network on the device with its first weights, standardised by a training split."""
         unknown = [m for m in section.encoders if m not in self.data.channels]
         if unknown:
             raise UserError(
@@ -100,6 +104,9 @@ class Stages:
         channels = {m: self.data.channels[m] for m in section.encoders}
         network = assemble.model(section, self.recipe.task, channels, self.data.lengths, derive(self.seed, role))
         network = network.to(self.device)
+        if section.init is not None:
+            run = earlier.folder(section.init.run, self.seed, "model.init")
+            self.watcher.note(f"{role}: {initialise(network, run)}")
         network.fit_statistics(train, scale=self.recipe.data.normalize == "standard")
         return network
 
@@ -117,17 +124,20 @@ class Stages:
             return Average(student, chosen.decay), None
         if isinstance(chosen, TrainedTeacher):
             taught = self._train_teacher(chosen)
-            fixed = Fixed(taught, self.recipe.train.batch_size)
+            fixed = self._fixed(taught)
         elif isinstance(chosen, RunTeacher):
-            fixed = Fixed(self._loaded(chosen.run), self.recipe.train.batch_size)
+            fixed = self._fixed(self._loaded(chosen.run))
         elif isinstance(chosen, EnsembleTeacher):
             networks = [self._loaded(run) for run in chosen.runs]
-            fixed = Fixed(ensemble(networks, task), self.recipe.train.batch_size)
+            fixed = self._fixed(ensemble(networks, task))
         else:
             return None, None
         if chosen.cache and keep:
             fixed.keep(self.train, task)
         return fixed, taught
+
+    def _fixed(self, network: Callable[[Batch], Outputs]) -> Fixed:
+        return Fixed(network, self.recipe.train.batch_size, assemble.read_of_teacher(self.recipe))
 
     def _try(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> tuple[Tensor, Tensor]:
         """A step on a few samples without learning from it; logits and targets."""
@@ -137,6 +147,8 @@ class Stages:
         with torch.no_grad():
             outputs = network(masker(probe, data.NO_DRAW) if masker else probe)
             taught = teacher(probe, outputs) if teacher else outputs
+        if modules and not isinstance(self.recipe.task, NoTask):
+            assemble.check_predictions(outputs, taught)
         assemble.rehearse(modules, outputs, taught, probe, self.seed)
         return outputs.logits, probe.target
 
@@ -182,24 +194,22 @@ class Stages:
         runs: tuple[Path, ...] = (chosen.run,) if isinstance(chosen, RunTeacher) else ()
         if isinstance(chosen, EnsembleTeacher):
             runs = chosen.runs
-        folders = [self._folder(run) for run in runs]
-        return {str(f): sha256((f / "student.safetensors").read_bytes()).hexdigest() for f in folders}
+        return earlier.digests(earlier.folder(run, self.seed, "teacher") for run in runs)
 
-    def _folder(self, run: Path) -> Path:
-        """A run's folder for this seed, or its only one."""
-        folders = checkpoint.seed_folders(run)
-        same = [folder for folder in folders if folder.name == f"seed-{self.seed}"]
-        if len(folders) > 1 and not same:
-            has = ", ".join(f.name for f in folders)
-            raise UserError(f"teacher: {run} holds {has}, but no seed-{self.seed}; name one of them")
-        return (same or folders)[0]
+    def initialised_from(self) -> dict[str, str]:
+        """The run folders that networks start from, with the SHA-256 of their weights."""
+        chosen, sections = self.recipe.teacher, [self.recipe.model]
+        if isinstance(chosen, TrainedTeacher) and chosen.model is not None:
+            sections.append(chosen.model)
+        runs = [section.init.run for section in sections if section.init is not None]
+        return earlier.digests(earlier.folder(run, self.seed, "model.init") for run in runs)
 
     def _loaded(self, run: Path) -> Model:
         """The student of an earlier run, checked against the data at hand."""
-        loaded = checkpoint.load(self._folder(run))
+        loaded = checkpoint.rebuild(earlier.folder(run, self.seed, "teacher"))
         where = f"teacher: the network in {loaded.folder}"
         data.check_widths(where, loaded.channels, self.data.channels)
-        if loaded.recipe.task != self.recipe.task:
+        if loaded.recipe.task != self.recipe.task and not isinstance(self.recipe.task, NoTask):
             raise UserError(
                 f"{where} was trained for another task ({loaded.recipe.task!r}) than this recipe's "
                 f"({self.recipe.task!r}); use the same task"

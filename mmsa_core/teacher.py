@@ -12,13 +12,16 @@ from torch import Tensor, nn
 from mmsa_core.corpus import Split
 from mmsa_core.data import batches
 from mmsa_core.tasks import Regression, TaskBase
-from mmsa_core.types import Batch, Outputs, filled, map_tensors
+from mmsa_core.types import Batch, Outputs, filled, map_tensors, narrow
 
 
 class Teacher(Protocol):
-    """What the runner asks: outputs for the complete batch, and a call after each update of the student."""
+    """What the runner asks: outputs for the complete batch, and a call after each update of the student.
 
-    def __call__(self, batch: Batch, student: Outputs) -> Outputs: ...
+    `training` tells whether the batch is of the training split, whose outputs may have been kept.
+    """
+
+    def __call__(self, batch: Batch, student: Outputs, training: bool = True) -> Outputs: ...
 
     def updated(self, student: nn.Module) -> None: ...
 
@@ -26,7 +29,7 @@ class Teacher(Protocol):
 class Myself:
     """The student's own outputs of the same forward pass, with their gradient."""
 
-    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
+    def __call__(self, batch: Batch, student: Outputs, training: bool = True) -> Outputs:
         return student
 
     def updated(self, student: nn.Module) -> None:
@@ -39,7 +42,7 @@ class Average:
     def __init__(self, student: nn.Module, decay: float) -> None:
         self.average = MovingAverage(student, decay)
 
-    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
+    def __call__(self, batch: Batch, student: Outputs, training: bool = True) -> Outputs:
         with torch.no_grad():
             outputs: Outputs = self.average.network(batch)
         return outputs
@@ -52,12 +55,14 @@ class Fixed:
     """Frozen networks in eval mode; with `train`, each sample's outputs are computed once and kept.
 
     A sample's outputs are the same to the last bit whether they were kept or not, because the
-    network always runs on exactly `size` rows (see `types.filled`).
+    network always runs on exactly `size` rows (see `types.filled`). Of its outputs only the fields
+    of the class `reads` are given.
     """
 
-    def __init__(self, network: Callable[[Batch], Outputs], size: int) -> None:
+    def __init__(self, network: Callable[[Batch], Outputs], size: int, reads: type[Outputs] = Outputs) -> None:
         self.network = network
         self.size = size
+        self.reads = reads
         self.kept: Outputs | None = None
 
     def keep(self, train: Split, task: TaskBase) -> None:
@@ -68,8 +73,8 @@ class Fixed:
                 self.kept = map_tensors(lambda x: x.new_empty(len(train), *x.shape[1:]), found)
             map_tensors(lambda store, x: store.index_copy_(0, batch.index, x), self.kept, found)  # noqa: B023
 
-    def __call__(self, batch: Batch, student: Outputs) -> Outputs:
-        if self.kept is not None:
+    def __call__(self, batch: Batch, student: Outputs, training: bool = True) -> Outputs:
+        if self.kept is not None and training:
             return map_tensors(lambda x: x.index_select(0, batch.index), self.kept)
         return self._run(batch)
 
@@ -78,7 +83,7 @@ class Fixed:
 
     def _run(self, batch: Batch) -> Outputs:
         with torch.no_grad():
-            outputs = self.network(filled(batch, self.size))
+            outputs = narrow(self.network(filled(batch, self.size)), self.reads)
         return map_tensors(lambda x: x[: len(batch)], outputs)
 
 

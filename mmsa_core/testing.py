@@ -129,13 +129,26 @@ def leaves(of: Any) -> tuple[Any, list[Tensor]]:
     return map_tensors(cut, of), found
 
 
-def check_encoder(component: type[Encoder], config: Any = None, *, dim: int = 8, padding: int = 3) -> None:
+def tokens(of: Batch, vocabulary: int, seed: int = 0) -> Batch:
+    """The batch with a token in place of each frame: id below `vocabulary`, attention mask, segment id 0."""
+    source, sentences = torch.Generator().manual_seed(seed), {}
+    for m, seen in of.observed.items():
+        ids = torch.randint(vocabulary, seen.shape, generator=source)
+        sentences[m] = torch.stack([ids, seen.long(), torch.zeros_like(ids)], dim=2).float()
+    return replace(of, features=sentences)
+
+
+def check_encoder(
+    component: type[Encoder], config: Any = None, *, dim: int = 8, padding: int = 3, vocabulary: int = 0
+) -> None:
     """Hidden frames have no influence, an absent modality is zero, and samples do not influence each other.
 
     `padding` is the number of padding frames that are tried; 0 for an encoder of fixed lengths.
+    `vocabulary` is the number of token ids of an encoder that reads tokens; 0 for one that reads features.
     """
     config = component.Config() if config is None else config
     full = batch(1, samples=6)
+    full = tokens(full, vocabulary) if vocabulary else full
     (m,) = full.features
     x, seen = full.features[m], full.observed[m].clone()
     seen[1] = False
@@ -154,7 +167,7 @@ def check_encoder(component: type[Encoder], config: Any = None, *, dim: int = 8,
         _same_encoded(who, f"{value} at hidden frames changes the result", spoiled, out)
     with torch.no_grad():
         _same_encoded(who, "the result is another one without gradients", encoder(x, seen), out)
-    other = encoder(-x, seen)
+    other = encoder(torch.cat([(x[..., :1] + 1) % vocabulary, x[..., 1:]], dim=2) if vocabulary else -x, seen)
     _require((other.pooled != out.pooled).any(dim=1)[seen.any(dim=1)].all(), who, "observed frames change nothing")
     if padding:
         longer = padded(replace(full, observed={m: seen}), padding)
@@ -171,8 +184,9 @@ def check_encoder(component: type[Encoder], config: Any = None, *, dim: int = 8,
     total = sum((t * torch.randn_like(t)).sum() for t in (out.sequence, out.pooled))
     own = [p for p in encoder.parameters() if p.requires_grad]
     to_input, *to_own = torch.autograd.grad(total, [leaf, *own], allow_unused=True)
-    _require(to_input is not None and to_input[seen].any(), who, "observed frames get no gradient")
-    _require(to_input.isfinite().all() and not to_input[~seen].any(), who, "hidden frames get a gradient")
+    if not vocabulary:
+        _require(to_input is not None and to_input[seen].any(), who, "observed frames get no gradient")
+        _require(to_input.isfinite().all() and not to_input[~seen].any(), who, "hidden frames get a gradient")
     _require(_finite(to_own), who, "a parameter's gradient is not finite when hidden frames are NaN")
 
 
@@ -273,6 +287,10 @@ def check_distiller(
             blind = replace(unread, logits=teacher.logits)
             alone = _check_term(f"{who}, teacher with responses only", term, student, blind, full)
             _same(who, "the teacher's representations change the loss", alone, value)
+        if not component.targets:
+            unlabelled = replace(full, target=torch.zeros_like(full.target))
+            without = _check_term(f"{who}, all targets zero", term, student, teacher, unlabelled)
+            _same(who, "the targets change the loss, and `targets` is False", without, value)
 
 
 def check_masker(

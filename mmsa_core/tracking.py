@@ -50,6 +50,7 @@ class WandbTracker:
     def __init__(self, config: Wandb, recipe: Recipe, seed: int, folder: Path, group: str) -> None:
         import wandb
 
+        self.folder = folder
         mode: Any = config.mode
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
@@ -82,6 +83,9 @@ class WandbTracker:
         columns = sorted({name for values in results["conditions"].values() for name in values})
         data = [[c, *(values.get(name) for name in columns)] for c, values in results["conditions"].items()]
         self.run.log({"results": wandb.Table(columns=["condition", *columns], data=data)})
+        pictures = sorted(self.folder.glob("edges-*.png"))
+        if pictures:  # edges-TERM-valid.png
+            self.run.log({f"edges/{path.stem.split('-')[1]}": wandb.Image(str(path)) for path in pictures})
         self.run.finish()
 
 

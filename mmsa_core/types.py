@@ -91,6 +91,13 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
     return first
 
 
+def narrow(outputs: Outputs, kind: type[Outputs]) -> Outputs:
+    """The fields of `kind` alone; outputs of another class stay as they are."""
+    if not isinstance(outputs, kind):
+        return outputs
+    return kind(**{field.name: getattr(outputs, field.name) for field in fields(kind)})
+
+
 def filled(batch: Batch, size: int) -> Batch:
     """The batch with its first sample repeated until there are `size`.
 

@@ -18,9 +18,23 @@ FIELDS = {
     "modality_dropout": {"rate": 0.5},
     "block": {"rate": 0.5},
     "pattern": {"hide": ["audio"]},
+    "dmd.graph": {"nodes": "homogeneous"},
+    "bert": {
+        "architecture": {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 24, "vocabulary": 30},
+        "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3},
+        "then": {"name": "pooled"},
+    },
 }
 """What a component's Config needs beyond its defaults."""
-OPTIONS = {"pattern": {"deterministic": True}, "corrkd.encoder": {"dim": 20}}
+OPTIONS = {
+    "pattern": {"deterministic": True},
+    "corrkd.encoder": {"dim": 20},
+    "bert": {"vocabulary": 30},
+    "projection": {"padding": 3},
+    "dmd.encoder": {"padding": 0},  # published: padding behind a sequence adds steps
+    "crossmodal": {"padding": 0, "dim": 20, "counts": (2, 3, 4)},  # published: the last step is read, padding or not
+    "dmd.decoupled": {"padding": 0, "dim": 20, "counts": (2, 3, 4)},
+}
 """What a check has to know about a component."""
 
 
@@ -182,6 +196,15 @@ def test_targets_without_a_category_are_tried():
     loss = term("Dividing", lambda s, t, b: s.logits.square().sum() / (b.target != 0).sum())
     with pytest.raises(AssertionError, match="no target has a category: the loss is inf"):
         testing.check_distiller(loss, DistillerConfig(), counts=[1], tasks=[testing.TASKS[1]])
+
+
+def test_a_term_that_does_not_say_that_it_reads_targets_is_found():
+    def loss(s, t, b):
+        return s.joint.square().mean() * b.target.float().square().mean()
+
+    with pytest.raises(AssertionError, match="the targets change the loss, and `targets` is False"):
+        testing.check_distiller(term("Silent", loss), DistillerConfig(), counts=[1], tasks=[testing.TASKS[0]])
+    testing.check_distiller(term("Honest", loss, targets=True), DistillerConfig())
 
 
 class Reference(Masker):

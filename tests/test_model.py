@@ -9,7 +9,15 @@ from mmsa_core import assemble, registry, testing
 from mmsa_core.missing import Draw
 from mmsa_core.recipe import ModelSection
 
-ENCODERS = {"corrkd.encoder": {"heads": 2, "layers": 1}, "transformer": {"heads": 2, "layers": 1}}
+ENCODERS = {
+    "corrkd.encoder": {"heads": 2, "layers": 1},
+    "transformer": {"heads": 2, "layers": 1},
+    "bert": {
+        "architecture": {"hidden": 8, "layers": 1, "heads": 2, "intermediate": 8, "vocabulary": 30},
+        "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3},
+        "then": {"name": "pooled"},
+    },
+}
 NAMES = st.lists(st.sampled_from(["text", "audio", "vision", "gaze"]), min_size=1, max_size=4, unique=True)
 
 
@@ -34,6 +42,7 @@ def network(encoder, fusion, of, task):
 def test_unobserved_frames_change_nothing(encoder, fusion, names, samples, seed, frames, rate):
     task = testing.TASKS[0]
     full = testing.batch(names, samples=samples, task=task, seed=seed)
+    full = testing.tokens(full, vocabulary=30) if registry.encoders.get(encoder).raw else full
     dropout = registry.maskers.get("frame_dropout")
     batch = dropout(dropout.Config(rate=rate, keep_one=False))(full, Draw("property", seed % 1000))
     model = network(encoder, fusion, batch, task)

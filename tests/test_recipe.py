@@ -285,6 +285,35 @@ def test_overrides_take_yaml_values(load):
     assert recipe.name == "other"
 
 
+def test_updates_a_start_and_no_task_are_asked_for_by_overrides(load):
+    train = load(TEXT).train
+    assert (train.accumulate, train.clip_value, train.schedule) == (1, None, "constant")
+    assert (train.plateau_factor, train.plateau_patience) == (0.5, 5)
+    overrides = ("train.accumulate=10", "train.clip_value=0.8", "train.schedule=plateau", "train.plateau_patience=0")
+    recipe = load(TEXT, *overrides, "model.init.run=runs/first", "task.kind=none")
+    assert recipe.train.accumulate == 10
+    assert recipe.train.clip_value == 0.8
+    assert (recipe.train.schedule, recipe.train.plateau_patience) == ("plateau", 0)
+    assert recipe.model.init.run == Path("runs/first")
+    assert recipe.task.model_dump() == {"kind": "none"}
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.accumulate=0", "train.accumulate: expected greater than 0"),
+        ("train.clip_value=0", "train.clip_value: expected greater than 0"),
+        ("train.plateau_factor=1", "train.plateau_factor: expected less than 1"),
+        ("train.plateau_factor=0", "train.plateau_factor: expected greater than 0"),
+        ("train.plateau_patience=-1", "train.plateau_patience: expected greater than or equal to 0"),
+        ("model.init={}", "model.init.run: required, and not given"),
+        ("task.kind=nothing", "Kinds: regression, bins, classification, binary_labels, none"),
+    ],
+)
+def test_limits_of_updates_and_of_a_start(refused, override, says):
+    assert says in refused(TEXT, override)
+
+
 def test_the_last_override_counts(load):
     assert load(TEXT, "model.dim=4", "model.dim=6").model.dim == 6
 

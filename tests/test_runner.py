@@ -9,7 +9,8 @@ from mmsa_core import data
 from mmsa_core.components import OptimizerConfig
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
-from mmsa_core.runner import optimizer, predict
+from mmsa_core.optimization import optimizer
+from mmsa_core.runner import predict
 
 
 def weights(trainer):
@@ -156,7 +157,7 @@ def test_own_optimizer_of_a_term(make):
     config = {"name": "corrkd.rcd", "optimizer": {"algorithm": "sgd", "lr": 0.25}}
     stages = make.stages(make.corrkd(distillers={"rcd": config}))
     trainer, _ = stages.student()
-    student, critic = trainer.optimizers
+    student, critic = trainer.updates.optimizers
     assert isinstance(student, torch.optim.Adam)
     assert isinstance(critic, torch.optim.SGD)
     assert critic.param_groups[0]["lr"] == 0.25

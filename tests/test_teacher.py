@@ -1,18 +1,20 @@
 """Kinds of teachers: self, average, a run, an ensemble; and what does not fit."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 
 import pytest
 import torch
 
-from mmsa_core import assemble, checkpoint, data, experiment
+from mmsa_core import assemble, checkpoint, data, experiment, registry
 from mmsa_core.components import Context
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.tasks import BinaryLabels, Bins, Regression
 from mmsa_core.teacher import Average, Fixed, Myself, ensemble
-from mmsa_core.types import Batch, Outputs, map_tensors
+from mmsa_core.types import Batch, Outputs, map_tensors, narrow
 
 
 def run(recipe, folder):
@@ -88,6 +90,72 @@ def test_fixed_outputs_are_those_of_the_network(make, size):
         map_tensors(lambda a, b: pytest.fail("a kept output differs") if not torch.equal(a, b) else a, one, other)
         with torch.no_grad():
             torch.testing.assert_close(one.logits, network(batch).logits, atol=1e-6, rtol=1e-5)
+
+
+@dataclass(frozen=True, slots=True)
+class More(Outputs):
+    """Outputs of a fusion that shows more than others."""
+
+    parts: Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Most(More):
+    """Outputs of a fusion that shows more still."""
+
+    whole: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Other(Outputs):
+    """Outputs that go another way."""
+
+
+def most(n):
+    x = torch.arange(float(n)).unsqueeze(1)
+    return Most({}, x, x + 1, {"part": x + 2}, x + 3)
+
+
+def test_outputs_are_narrowed_by_hand():
+    whole = most(2)
+    plain, more = narrow(whole, Outputs), narrow(whole, More)
+    assert type(plain) is Outputs
+    assert (plain.encoded, plain.joint, plain.logits) == ({}, whole.joint, whole.logits)
+    assert type(more) is More
+    assert more.parts is whole.parts
+    assert narrow(plain, More) is plain  # a term that reads more of the student alone
+
+
+def test_only_what_the_terms_read_is_kept(make):
+    stages = make.stages(make.tiny())
+    for reads, parts in ((Outputs, False), (More, True)):
+        fixed = Fixed(lambda batch: most(len(batch)), 8, reads)
+        fixed.keep(stages.train, stages.recipe.task)
+        assert type(fixed.kept) is reads
+        assert hasattr(fixed.kept, "parts") is parts
+        assert fixed.kept.joint.shape == (22, 1)
+        batch = next(data.batches(stages.train, stages.recipe.task, 8))
+        assert type(fixed(batch, None)) is type(fixed(batch, None, training=False)) is reads
+
+
+@pytest.mark.parametrize(
+    ("scd", "cpd", "expected"),
+    [(Outputs, Outputs, Outputs), (More, Outputs, More), (More, Most, Most), (Most, Most, Most), (Most, Other, "all")],
+)
+def test_what_the_terms_read_of_a_teacher(make, monkeypatch, scd, cpd, expected):
+    """The most derived class, or, where two go different ways, all that the fusion gives."""
+    terms = {"scd": {"name": "corrkd.scd"}, "cpd": {"name": "corrkd.cpd"}, "alone": {"name": "dmd.margin"}}
+    recipe = make.corrkd(distillers=terms)
+
+    @dataclass(frozen=True, slots=True)
+    class All(Most, Other):
+        """Both ways."""
+
+    monkeypatch.setattr(registry.fusions.get("concat"), "gives", All)
+    for name, reads in {"corrkd.scd": scd, "corrkd.cpd": cpd, "dmd.margin": All}.items():
+        monkeypatch.setattr(registry.distillers.get(name), "reads", reads)
+    assert assemble.read_of_teacher(recipe) is (All if expected == "all" else expected)
+    assert assemble.read_of_teacher(make.tiny()) is Outputs
 
 
 def test_a_run_teaches(make, tmp_path):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmsa_core.components import Dataset
 from mmsa_core.corpus import LABEL, SCORE, Corpus
+from mmsa_core.datasets import tokens
 from mmsa_core.datasets.pickled import (
     MMSA_KEYS,
     PickleConfig,
@@ -24,13 +25,17 @@ from mmsa_core.datasets.pickled import (
     nonzero,
     read_splits,
 )
+from mmsa_core.datasets.tokens import TEXT, TOKENS
 from mmsa_core.errors import UserError
 
 
 class MmsaPickle(Dataset):
     """Reads a pickle of MMSA's schema; a file without labels can still be predicted."""
 
-    class Config(PickleConfig): ...
+    class Config(PickleConfig):
+        tokens: bool = False
+        """Read the text as tokens (`text_bert`: ids, attention mask, segment ids) instead of features (`text`), for an
+        encoder that takes tokens, such as `bert`."""
 
     def load(self) -> Corpus:
         splits, digest = read_splits(self.config.path)
@@ -40,19 +45,24 @@ class MmsaPickle(Dataset):
                 f"{self.config.path}: not MMSA's schema: 'labels' as in MulT's files, and none of "
                 f"{', '.join(sorted(MMSA_KEYS))}. Set data.name: mult-pickle."
             )
-        return corpus(self.config, splits, digest, visible, targets, class_names(splits))
+        config = self.config
+        if config.tokens:
+            config = config.model_copy(update={"modalities": tokens.modalities(config, keys)})
+        return corpus(config, splits, digest, visible, targets, class_names(splits), tokens.features)
 
 
 def visible(rows: Rows, key: str, features: Float[Tensor, "rows time channels"]) -> Bool[Tensor, "rows time"]:
     """Frames before the row's length; else what BERT attended to (text); else frames that are not all zeros."""
+    if key == TOKENS:
+        return features[:, :, 1] != 0
     if f"{key}_lengths" in rows.data:
         seen = torch.arange(features.shape[1]) < _lengths(rows, f"{key}_lengths", features.shape[1]).unsqueeze(1)
         late = int((nonzero(features) & ~seen).any(dim=1).sum())
         if late:
             rows.notes.append(f"{rows.name}: {key} goes on after {key}_lengths in {late} of {rows.count} rows; unread")
         return seen
-    if key == "text" and "text_bert" in rows.data:
-        bert = rows.numbers("text_bert")
+    if key == TEXT and TOKENS in rows.data:
+        bert = rows.numbers(TOKENS)
         if bert.ndim == 3 and bert.shape[1] == 3 and bert.shape[2] == features.shape[1]:
             return torch.from_numpy(bert[:, 1] != 0)
     return nonzero(features)

@@ -83,6 +83,8 @@ class Rows:
             raise UserError(f"{self.where}: 'id' must be text, or the parts of one; {error!s:.200}") from error
 
 
+Features = Callable[[Rows, str], Float[Tensor, "rows time channels"]]
+"""The feature sequences under a modality's key."""
 Observe = Callable[[Rows, str, Float[Tensor, "rows time channels"]], Bool[Tensor, "rows time"]]
 """Which frames are real: from the split, the modality's key and its features."""
 
@@ -108,6 +110,7 @@ def corpus(
     observe: Observe,
     target: Callable[[Rows], dict[str, Tensor]],
     names: Mapping[str, tuple[str, ...]] | None = None,
+    features_of: Features = Rows.features,
 ) -> Corpus:
     """The splits with their features, visible frames and targets, and notes on what is missing."""
     modalities = _found_keys(config, splits)
@@ -118,7 +121,7 @@ def corpus(
         first = {key: data[key] for key in (*modalities.values(), *data) if key in data}
         where = f"{config.path}, split {name!r}"
         rows = Rows(where, name, first, _count(first, where), notes)
-        features = {m: rows.features(key) for m, key in modalities.items() if key in data}
+        features = {m: features_of(rows, key) for m, key in modalities.items() if key in data}
         for modality, x in features.items():
             if widths.setdefault(modality, x.shape[2]) != x.shape[2]:
                 raise UserError(

@@ -72,6 +72,7 @@ class DecoupledDistillation(Distiller):
     r"""The mean over the responses that have a category of :math:`\alpha\,TCKD + \beta\,NCKD` (equation 7)."""
 
     responses: ClassVar[bool] = True
+    targets: ClassVar[bool] = True
     representations: ClassVar[bool] = False
 
     class Config(DistillerConfig):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mmsa_core.tasks.base import IGNORE, TaskBase, cross_entropy
 from mmsa_core.tasks.label import BinaryLabels, Classification
+from mmsa_core.tasks.none import NoTask
 from mmsa_core.tasks.score import Bins, Regression, ScoreTask
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "BinaryLabels",
     "Bins",
     "Classification",
+    "NoTask",
     "Regression",
     "ScoreTask",
     "Task",
@@ -20,4 +22,4 @@ __all__ = [
     "cross_entropy",
 ]
 
-Task = Annotated[Regression | Bins | Classification | BinaryLabels, Field(discriminator="kind")]
+Task = Annotated[Regression | Bins | Classification | BinaryLabels | NoTask, Field(discriminator="kind")]

@@ -52,9 +52,17 @@ class TaskBase(Closed):
     def check(self, split: Split, where: str) -> None:
         """Refuse targets that are absent, not finite or out of range."""
 
+    def target(self, split: Split) -> Tensor:
+        """What it learns from of each sample."""
+        return split.targets[self.needs]
+
     @abstractmethod
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
         """The mean task loss over the samples that have a category."""
+
+    @abstractmethod
+    def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:
+        """The task loss of each sample; zero where it has no category."""
 
     @abstractmethod
     def categories(self, target: Tensor) -> Int64[Tensor, "batch groups"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmsa_core import metrics
 from mmsa_core.corpus import LABEL, LABELS, Split
 from mmsa_core.errors import UserError
-from mmsa_core.tasks.base import TaskBase, Threshold, absent, array, cross_entropy
+from mmsa_core.tasks.base import IGNORE, TaskBase, Threshold, absent, array, cross_entropy
 
 
 class Classification(TaskBase):
@@ -55,6 +55,9 @@ class Classification(TaskBase):
 
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
         return cross_entropy(logits, target)
+
+    def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:
+        return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
 
     def categories(self, target: Int64[Tensor, " batch"]) -> Int64[Tensor, "batch 1"]:
         return target.unsqueeze(1)
@@ -120,6 +123,10 @@ class BinaryLabels(TaskBase):
 
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
         return F.cross_entropy(self.responses(logits).flatten(0, 1), target.flatten())
+
+    def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:
+        found = F.cross_entropy(self.responses(logits).flatten(0, 1), target.flatten(), reduction="none")
+        return found.view(target.shape).mean(dim=1)
 
     def categories(self, target: Int64[Tensor, "batch labels"]) -> Int64[Tensor, "batch labels"]:
         return target

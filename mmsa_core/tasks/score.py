@@ -1,6 +1,7 @@
 """Tasks whose target is a sentiment score: regression, and classification of the score in bins."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -99,9 +100,15 @@ class Regression(ScoreTask):
         return 3
 
     def objective(self, logits: Float[Tensor, "batch 1"], target: Tensor) -> Float[Tensor, ""]:
-        if self.loss == "huber":
-            return F.huber_loss(logits[:, 0], target)
-        return F.l1_loss(logits[:, 0], target) if self.loss == "l1" else F.mse_loss(logits[:, 0], target)
+        return self._loss(logits[:, 0], target, reduction="mean")
+
+    def each(self, logits: Float[Tensor, "batch 1"], target: Tensor) -> Float[Tensor, " batch"]:
+        return self._loss(logits[:, 0], target, reduction="none")
+
+    @property
+    def _loss(self) -> Callable[..., Tensor]:
+        losses: dict[str, Callable[..., Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "huber": F.huber_loss}
+        return losses[self.loss]
 
     def categories(self, target: Float[Tensor, " batch"]) -> Int64[Tensor, "batch 1"]:
         return target.sign().long().unsqueeze(1) + 1
@@ -156,6 +163,9 @@ class Bins(ScoreTask):
 
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
         return cross_entropy(logits, self.categories(target)[:, 0])
+
+    def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:
+        return F.cross_entropy(logits, self.categories(target)[:, 0], ignore_index=IGNORE, reduction="none")
 
     def categories(self, target: Float[Tensor, " batch"]) -> Int64[Tensor, "batch 1"]:
         if self.convention == "sims":

@@ -169,6 +169,61 @@ def test_text_alone(load):
     assert list(load({"test": split(vision=None)}, modalities={"text": "text"}).splits["test"].features) == ["text"]
 
 
+def test_tokens(load):
+    sentence = [[101, 30521, 102, 7], [1, 1, 1, 0], [0, 1, 1, 7]]
+    bert = np.array([sentence, sentence, np.zeros((3, 4))])
+    corpus = load(
+        {"train": split(text=None, text_bert=bert), "test": split(text_bert=bert.astype(np.int16))}, tokens=True
+    )
+    found = corpus.splits["train"]
+    assert found.features["text"].dtype == torch.float32
+    assert found.features["text"][0].tolist() == [[101, 1, 0], [30521, 1, 1], [102, 1, 1], [0, 0, 0]]
+    assert found.observed["text"].tolist() == [[True, True, True, False]] * 2 + [[False] * 4]
+    assert torch.equal(corpus.splits["test"].features["text"], found.features["text"])
+    assert "train: text is missing in 1 of 3 rows" in corpus.notes
+    assert list(load({"train": split()}, tokens=True, modalities={"said": "text"}).splits["train"].features) == ["said"]
+
+
+def tokens(part, value):
+    """Plain tokens in which one entry of row 1 is another value."""
+    content = split()["text_bert"].astype(np.float64)
+    content[1, part, 2] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("bert", "message"),
+    [
+        (tokens(0, -5), r"row 1 has id, mask and segment \[-5.0, 1.0, 0.0\] at frame 2"),
+        (tokens(0, 4.5), r"1 of 3 rows do not: row 1 .* \[4.5, 1.0, 0.0\]"),
+        (tokens(0, np.nan), r"\[nan, 1.0, 0.0\]"),
+        (tokens(0, 2**24), r"\[16777216.0, 1.0, 0.0\]"),
+        (tokens(1, 0.5), r"a mask of 0 and 1; .* \[101.0, 0.5, 0.0\]"),
+        (tokens(2, -1), r"\[101.0, 1.0, -1.0\]"),
+        (np.ones((3, 4, 3)), r"must have shape \[rows, 3, frames\].*found \(3, 4, 3\)"),
+        (np.ones((3, 3)), r"found \(3, 3\)"),
+        (np.ones((2, 3, 4)), "'audio' has 3 rows, but 'text_bert' has 2"),
+        ([["a"], ["b"], ["c"]], "array of numbers"),
+    ],
+)
+def test_tokens_that_are_none(load, bert, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load({"train": split(text_bert=bert)}, tokens=True)
+    assert "mmsa.pkl, split 'train'" in str(caught.value)
+
+
+def test_a_file_without_tokens(load):
+    without = {"test": split(text_bert=None)}
+    with pytest.raises(
+        UserError, match=r"reads 'text_bert' .* which no split has; keys found: .*'text'.*tokens: false"
+    ):
+        load(without, tokens=True)
+    corpus = load(without, tokens=True, absent="missing")  # as `mmsa predict` reads it
+    assert list(corpus.splits["test"].features) == ["audio", "vision"]
+    with pytest.raises(UserError, match=r"which data\.modalities does not read; found 'audio'"):
+        load(without, tokens=True, modalities={"audio": "audio"})
+
+
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )

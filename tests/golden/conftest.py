@@ -48,9 +48,18 @@ def golden_dir() -> Path:
 
 @pytest.fixture
 def golden_set(request, golden_dir) -> GoldenSet:
-    name = request.param
-    content = json.loads((golden_dir / f"{name}.json").read_text(encoding="utf-8"))
-    return GoldenSet(name, content, load_file(golden_dir / f"{name}.safetensors"))
+    return _read(golden_dir, request.param)
+
+
+@pytest.fixture
+def other_golden(golden_dir):
+    """Read another set by its name."""
+    return lambda name: _read(golden_dir, name)
+
+
+def _read(folder: Path, name: str) -> GoldenSet:
+    content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return GoldenSet(name, content, load_file(folder / f"{name}.safetensors"))
 
 
 def _folder() -> Path:

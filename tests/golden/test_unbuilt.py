@@ -2,7 +2,7 @@
 
 import pytest
 
-BUILT = ("corrkd", "dkd", "metrics", "dmd_margin")
+BUILT = ("corrkd", "dkd", "metrics", "dmd", "mult", "transformer")
 
 pytestmark = pytest.mark.golden(exclude=BUILT)
 

@@ -4,7 +4,7 @@ Symbols: H = joint representation, s = student, t = teacher, c_k = prototype of 
 similarity of sample i to c_k, B_k = samples of class k, N = samples of the batch, K = classes.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -64,6 +64,8 @@ class CategoryPrototype(Distiller):
     Every sample is a row i, those without a class too: only membership of a prototype needs a label.
     The classes are the task's categories.
     """
+
+    targets: ClassVar[bool] = True
 
     class Config(DistillerConfig):
         absent: Literal["skip", "zero"] = "skip"

@@ -86,6 +86,7 @@ class ResponseConsistency(Distiller):
     """
 
     responses: ClassVar[bool] = True
+    targets: ClassVar[bool] = True
     representations: ClassVar[bool] = False
 
     class Config(DistillerConfig):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
+from mmsa_dmd.outputs import Disentangled
 
 
 def margin_loss(
@@ -73,7 +74,10 @@ def label_gap(y: Float[Tensor, " items"] | Int64[Tensor, "items ..."]) -> Float[
 
 
 class MarginLoss(Distiller):
-    """The margin loss over the pooled modalities of the student; a modality that a sample lacks is no item.
+    """The margin loss over one vector per modality of the student; a modality that a sample lacks is no item.
+
+    The vector is `similarity` of the shared part where the fusion takes features apart (as published),
+    else the pooled modality.
 
     Departures from the published code: any modalities instead of text, vision and audio, and class
     labels as well as scores. The teacher is not read.
@@ -81,6 +85,7 @@ class MarginLoss(Distiller):
 
     needs_teacher: ClassVar[bool] = False
     representations: ClassVar[bool] = False
+    targets: ClassVar[bool] = True
 
     class Config(DistillerConfig):
         scale: NonNegativeFloat = 0.15
@@ -91,7 +96,8 @@ class MarginLoss(Distiller):
         self.scale = config.scale
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        modalities = student.encoded.values()
-        x = torch.cat([m.pooled for m in modalities])
-        gap = label_gap(batch.target).repeat(len(modalities), len(modalities))
-        return margin_loss(x, gap, self.scale, torch.cat([m.present for m in modalities]))
+        pooled = {m: of.pooled for m, of in student.encoded.items()}
+        vectors = student.similarity if isinstance(student, Disentangled) else pooled
+        gap = label_gap(batch.target).repeat(len(vectors), len(vectors))
+        present = torch.cat([student.encoded[m].present for m in vectors])
+        return margin_loss(torch.cat(list(vectors.values())), gap, self.scale, present)

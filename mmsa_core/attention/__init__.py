@@ -1,0 +1,1 @@
+"""Building blocks for models of the Multimodal Transformer's family, core's and plugins' alike."""

@@ -1,0 +1,234 @@
+"""One layer of stacked Transformers, with its gradient written out.
+
+Autograd would record some ninety operations per layer, most of them views and copies; written out it is
+a third less, and on small widths the number of operations is what a step costs. Symbols as in `stack`;
+rows = samples and their frames on one axis; heads = stack * batch * heads.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+EPS = 1e-5
+"""Of a layer norm, torch's default."""
+
+
+class Products(NamedTuple):
+    """One layer's weights [stack, in, out], each followed by its bias [stack, 1, out]; the layer norms are in them.
+
+    `query` is of the Transformers with a source, `own` (query, key and value) of those that read themselves;
+    one of the two may be absent.
+    """
+
+    query: Tensor | None
+    query_bias: Tensor | None
+    own: Tensor | None
+    own_bias: Tensor | None
+    out: Tensor
+    out_bias: Tensor
+    inner: Tensor
+    inner_bias: Tensor
+    outer: Tensor
+    outer_bias: Tensor
+
+    @classmethod
+    def of(cls, *pairs: tuple[Tensor | None, Tensor | None]) -> "Products":
+        """From weight and bias of each product, in the order of the fields."""
+        return cls(*(t for pair in pairs for t in pair))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a layer knows besides its tensors."""
+
+    batch: int
+    heads: int
+    scores: Float[Tensor, "..."] | None = None
+    """What is added to the scores: [T, K] for all alike, or [stack * batch, 1, T, K]."""
+    keep: UInt8[Tensor, "heads T K"] | None = None
+    """The attention weights that dropout keeps; `out` is scaled for it."""
+    alive: Float[Tensor, "stack rows 1"] | None = None
+    """0 for a query all of whose keys are hidden: it attends to nothing."""
+    attended: Tensor | None = None
+    """Dropout factors of the attention's result, of the inner layer, and of the feed-forward part's result."""
+    inner: Tensor | None = None
+    outer: Tensor | None = None
+    at: Int64[Tensor, " sequences"] | None = None
+    """The frame of each sequence whose result is wanted; None: all. The other tensors here fit it."""
+
+    def only(self, at: Int64[Tensor, " sequences"]) -> "Layout":
+        """The layout of a layer of which only one frame of each sequence is wanted."""
+        row = torch.arange(len(at), device=at.device)
+        scores, alive = self.scores, self.alive
+        if scores is not None:
+            picked = scores[at] if scores.dim() == 2 else scores[row, 0, at]
+            scores = picked.view(len(at), 1, 1, scores.shape[-1])
+        if alive is not None:
+            alive = alive.view(len(at), -1)[row, at].view(len(alive), -1, 1)
+        # the masks of dropout are random anyway: the first frame's will do
+        return replace(self, at=at, scores=scores, alive=alive, keep=None if self.keep is None else self.keep[:, :1])
+
+
+class Block(torch.autograd.Function):
+    r"""Attention and feed-forward part, each added to its input.
+
+    .. math:: y = x + \mathrm{MHA}(LN(x), k, v), \qquad x' = y + W_2\,\mathrm{relu}(W_1 LN(y))
+
+    `given` are the keys and values of the Transformers with a source, which come first.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        layout: Layout,
+        state: Float[Tensor, "stack rows d"],
+        given: Float[Tensor, "2 heads K h"] | None,
+        *weights: Tensor | None,
+    ) -> Float[Tensor, "stack rows d"]:
+        w, dim = Products(*weights), state.shape[2]  # type: ignore[arg-type]
+        n1, *norm1 = torch.native_layer_norm(state, (dim,), None, None, EPS)
+        q, k, v = _attended(layout, n1, given, w)
+        before, at = state, layout.at
+        if at is not None:
+            row = torch.arange(len(at), device=at.device)
+            before = state.view(len(at), -1, dim)[row, at].view(len(state), -1, dim)
+            q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, at].view(len(q), 1, -1)
+        share = attention_weights(q, k, layout.scores)
+        kept = share if layout.keep is None else share * layout.keep
+        seen = _times(merge(torch.bmm(kept, v), before), layout.alive)
+        y = before + _times(torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
+        n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
+        hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
+        found = y + _times(torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
+        ctx.save_for_backward(state, n1, *norm1, q, k, v, share, kept, seen, y, n2, *norm2, hidden, *weights)
+        ctx.layout = layout
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "stack rows d"]) -> tuple[Tensor | None, ...]:
+        state, n1, mean1, rstd1, q, k, v, share, kept, seen, y, n2, mean2, rstd2, hidden, *weights = ctx.saved_tensors
+        layout, w = ctx.layout, Products(*weights)
+        g = _times(grad, layout.outer)
+        to_outer = _product(hidden, g)
+        # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
+        g = torch.ops.aten.threshold_backward(_times(torch.bmm(g, w.outer.mT), layout.inner), hidden, 0)
+        to_inner = _product(n2, g)
+        to_state = grad + _norm_backward(torch.bmm(g, w.inner.mT), y, mean2, rstd2)
+        g = _times(to_state, layout.attended)
+        to_out = _product(seen, g)
+        (g,) = split(_times(torch.bmm(g, w.out.mT), layout.alive), layout, 1)
+        to_v = torch.bmm(kept.mT, g)
+        s = torch.bmm(g, v.mT)
+        s = s if layout.keep is None else s.mul_(layout.keep)
+        s = torch.ops.aten._softmax_backward_data(s, share, 2, s.dtype)
+        scale = q.shape[2] ** -0.5
+        # the first argument is not read where beta is 0: a product and its factor in one operation
+        to_k = torch.baddbmm(k, s.mT, q, beta=0, alpha=scale)
+        to_q = torch.baddbmm(q, s, k, beta=0, alpha=scale)
+        if layout.at is not None:
+            to_q, to_state = _put_back(layout, to_q, to_state, state)
+        to_n1, to_given, to_read = _attended_backward(n1, to_q, to_k, to_v, w)
+        to_state = to_state + _norm_backward(to_n1, state, mean1, rstd1)
+        return None, to_state, to_given, *to_read, *to_out, *to_inner, *to_outer
+
+
+def _attended(layout: Layout, n: Tensor, given: Tensor | None, w: Products) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, cut into heads."""
+    found = []
+    sizes = [0 if weight is None else len(weight) for weight in (w.query, w.own)]
+    with_source, alone = torch.split(n, sizes) if all(sizes) else (n, n)
+    if given is not None and w.query is not None and w.query_bias is not None:
+        (q,) = split(torch.baddbmm(w.query_bias, with_source, w.query), layout, 1)
+        found.append((q, *given.unbind(0)))
+    if w.own is not None and w.own_bias is not None:
+        found.append(split(torch.baddbmm(w.own_bias, alone, w.own), layout, 3))
+    q, k, v = found[0] if len(found) == 1 else (torch.cat(pair) for pair in zip(*found, strict=True))
+    return q, k, v
+
+
+def _attended_backward(
+    n: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, w: Products
+) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
+    """The gradients of the input, of the given keys and values, and of the products that `_attended` uses."""
+    sizes = [0 if weight is None else len(weight) for weight in (w.query, w.own)]
+    heads = len(to_q) // len(n)
+    both = all(sizes)
+    inputs = torch.split(n, sizes) if both else (n, n)
+    parts = [torch.split(t, [heads * s for s in sizes]) if both else (t, t) for t in (to_q, to_k, to_v)]
+    (q, own_q), (k, own_k), (v, own_v) = parts
+    to_n, to_given = [], None
+    to_products: list[Tensor | None] = [None, None, None, None]
+    if w.query is not None:
+        g = merge(q, inputs[0])
+        to_n.append(torch.bmm(g, w.query.mT))
+        to_given = torch.stack([k, v])
+        to_products[:2] = _product(inputs[0], g)
+    if w.own is not None:
+        g = merge(torch.stack([own_q, own_k, own_v]), inputs[1])
+        to_n.append(torch.bmm(g, w.own.mT))
+        to_products[2:] = _product(inputs[1], g)
+    return to_n[0] if len(to_n) == 1 else torch.cat(to_n), to_given, to_products
+
+
+def attention_weights(
+    query: Float[Tensor, "heads T h"], key: Float[Tensor, "heads K h"], mask: Tensor | None
+) -> Float[Tensor, "heads T K"]:
+    """Softmax of the scaled products of queries and keys."""
+    scale = query.shape[2] ** -0.5
+    if mask is not None and mask.dim() == 2:
+        return torch.baddbmm(mask, query, key.mT, alpha=scale).softmax(dim=2)
+    scores = torch.bmm(query, key.mT).mul_(scale)
+    if mask is not None:
+        scores = scores.view(len(mask), -1, *scores.shape[1:]).add_(mask).view(scores.shape)
+    return scores.softmax(dim=2)
+
+
+def split(x: Float[Tensor, "stack rows all"], layout: Layout, parts: int) -> tuple[Tensor, ...]:
+    """The last axis cut into `parts`, and each into heads [heads, T, h]."""
+    sequences, wide = len(x) * layout.batch, x.shape[2] // (parts * layout.heads)
+    if parts == 1:
+        return (x.view(sequences, -1, layout.heads, wide).transpose(1, 2).flatten(0, 1),)
+    cut = x.view(sequences, -1, parts, layout.heads, wide).permute(2, 0, 3, 1, 4)
+    return torch.unbind(cut.flatten(1, 2))
+
+
+def merge(x: Float[Tensor, "*parts heads T h"], like: Float[Tensor, "stack rows d"]) -> Float[Tensor, "stack rows all"]:
+    """The heads of each frame side by side, part after part: what `split` undoes."""
+    parts = len(x) if x.dim() == 4 else 1
+    heads = like.shape[2] // x.shape[-1]
+    cut = x.view(parts, -1, heads, *x.shape[-2:])
+    return cut.permute(1, 3, 0, 2, 4).reshape(len(like), -1, parts * like.shape[2])
+
+
+def _times(x: Tensor, factor: Tensor | None) -> Tensor:
+    return x if factor is None else x * factor
+
+
+def _product(x: Float[Tensor, "stack rows wide"], grad: Float[Tensor, "stack rows out"]) -> tuple[Tensor, Tensor]:
+    """The gradients of a product's weight and bias."""
+    return torch.bmm(x.mT, grad), grad.sum(dim=1, keepdim=True)
+
+
+def _norm_backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    """The gradient of what a bare layer norm was given."""
+    found: Tensor = torch.ops.aten.native_layer_norm_backward(
+        grad, x, (x.shape[2],), mean, rstd, None, None, [True, False, False]
+    )[0]
+    return found
+
+
+def _put_back(layout: Layout, to_q: Tensor, to_state: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of the frames that were computed, among zeros for the others."""
+    assert layout.at is not None
+    sequences = len(layout.at)
+    row, dim = torch.arange(sequences, device=state.device), state.shape[2]
+    whole = torch.zeros_like(state).view(sequences, -1, dim)
+    whole[row, layout.at] = to_state.view(sequences, dim)
+    queries = to_q.new_zeros(sequences, layout.heads, whole.shape[1], to_q.shape[2])
+    queries[row, :, layout.at] = to_q.view(sequences, layout.heads, -1)
+    return queries.view(len(to_q), -1, to_q.shape[2]), whole.view(state.shape)

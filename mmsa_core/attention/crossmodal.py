@@ -1,0 +1,141 @@
+"""Crossmodal attention (MulT, Tsai et al., ACL 2019): every modality reads every other one, then remembers.
+
+MulT and DMD's heterogeneous branch have this part in common.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from mmsa_core.attention.stack import Frames, Rates, Stack, last_frames
+from mmsa_core.components import ComponentConfig, Context
+from mmsa_core.errors import UserError
+from mmsa_core.types import Encoded, Modality
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+MEMORY_LAYERS = 3
+"""Memory Transformers have at least so many layers in both published codes."""
+
+
+class CrossmodalConfig(ComponentConfig):
+    """The Transformers of a fusion with crossmodal attention."""
+
+    heads: PositiveInt = 10
+    """Attention heads; must divide the model's width."""
+    layers: PositiveInt = 4
+    """Layers of each Transformer; the memory Transformers have at least 3, as published."""
+    causal: bool = True
+    """A frame attends to no later one: query i sees key j when j <= i + |difference of the lengths|."""
+    hide: bool = False
+    """True: frames that are missing are no keys, the last frame that is there stands for a sequence, and a missing
+    modality's part of the joint representation is zero. False, as published: missing frames are zero vectors
+    without position, which are attended to, and the last step stands for the sequence even where it is padding."""
+    attention_dropout: Rate | dict[Modality, Rate] = 0.0
+    """Dropout of the attention weights; where it differs by modality, that of the modality that is attended to."""
+    memory_dropout: Rate | None = None
+    """The same in the memory Transformers; by default that of the recipe's first modality."""
+    embedding_dropout: Rate = 0.0
+    """Dropout of the scaled input with its positions."""
+    inner_dropout: Rate = 0.0
+    """Dropout after the ReLU of the feed-forward part."""
+    residual_dropout: Rate = 0.0
+    """Dropout of each part's result before it is added to its input."""
+    output_dropout: Rate = 0.0
+    """Dropout inside the prediction heads."""
+
+    def rate(self, modality: Modality) -> float:
+        """The attention dropout where `modality` is attended to."""
+        return (
+            self.attention_dropout.get(modality, 0.0)
+            if isinstance(self.attention_dropout, dict)
+            else (self.attention_dropout)
+        )
+
+    def stack(self, with_source: int, dim: int, attention: list[float], layers: int) -> Stack:
+        """Transformers with these rates of attention dropout; the first `with_source` read another sequence."""
+        rates = Rates(attention, self.embedding_dropout, self.inner_dropout, self.residual_dropout)
+        alone = len(attention) - with_source
+        return Stack(with_source, alone, dim, self.heads, layers, rates, causal=self.causal, hide=self.hide)
+
+
+class Crossmodal(nn.Module):
+    """One Transformer for every ordered pair of modalities, and a memory Transformer for each modality.
+
+    The memory of a modality reads what it got from the others, side by side in the recipe's order:
+    it is (modalities - 1) * dim wide. With `alone`, one more Transformer for each modality reads a sequence
+    of its own beside the pairs (the shared parts of DMD).
+    """
+
+    def __init__(self, config: CrossmodalConfig, context: Context, who: str, alone: bool = False) -> None:
+        super().__init__()
+        self.modalities = tuple(context.channels)
+        check(config, context, who)
+        self.pairs = [(m, s) for m in self.modalities for s in self.modalities if s != m]
+        self.alone = self.modalities if alone else ()
+        rates = [config.rate(read) for read in (*(source for _, source in self.pairs), *self.alone)]
+        self.readers = config.stack(len(self.pairs), context.dim, rates, config.layers)
+        memory = config.rate(self.modalities[0]) if config.memory_dropout is None else config.memory_dropout
+        layers = max(config.layers, MEMORY_LAYERS)
+        self.memory = config.stack(0, self.width(context), [memory] * len(self.modalities), layers)
+        self.hide = config.hide
+
+    @staticmethod
+    def width(context: Context) -> int:
+        """Width of a modality's memory."""
+        return (len(context.channels) - 1) * context.dim
+
+    def forward(
+        self, sequences: Mapping[Modality, Frames], alone: Mapping[Modality, Frames] | None = None
+    ) -> tuple[dict[Modality, Float[Tensor, "batch width"]], dict[Modality, Float[Tensor, "batch dim"]]]:
+        """The last frame of each modality's memory, and of each Transformer that reads alone."""
+        own = [] if alone is None else [alone[m] for m in self.alone]
+        queries = [*(sequences[m] for m, _ in self.pairs), *own]
+        read = self.readers(queries, [sequences[s] for _, s in self.pairs])
+        got: dict[Modality, list[Tensor]] = {m: [] for m in self.modalities}
+        for (modality, _), x in zip(self.pairs, read, strict=False):
+            got[modality].append(x)
+        real = {m: sequences[m].real if self.hide else None for m in self.modalities}
+        memory = self.memory([Frames(torch.cat(got[m], dim=2), real[m]) for m in self.modalities], last=True)
+        last = {m: self._last(x, frames) for m, x, frames in zip(self.alone, read[len(self.pairs) :], own, strict=True)}
+        return dict(zip(self.modalities, memory, strict=True)), last
+
+    def _last(self, x: Float[Tensor, "batch T d"], frames: Frames) -> Float[Tensor, "batch d"]:
+        if not self.hide:
+            return x[:, -1]
+        return x[torch.arange(len(x), device=x.device), last_frames(frames, self.hide)]
+
+
+def check(config: CrossmodalConfig, context: Context, who: str) -> None:
+    """Refuse sizes that cannot work, with the key to change."""
+    if len(context.channels) < 2:
+        raise UserError(
+            f"{who} joins pairs of modalities, but model.encoders names only {', '.join(context.channels)}; "
+            "name at least two, or use fusion concat"
+        )
+    if context.dim % config.heads:
+        fitting = ", ".join(str(n) for n in range(1, context.dim + 1) if context.dim % n == 0)
+        raise UserError(
+            f"{who}: {config.heads} heads do not divide the model's width {context.dim}. "
+            f"Numbers of heads that fit: {fitting}; or change the model's dim."
+        )
+    if isinstance(config.attention_dropout, dict):
+        for modality in config.attention_dropout:
+            if modality not in context.channels:
+                raise UserError(
+                    f"{who}: attention_dropout names '{modality}', which is not among the modalities "
+                    f"{', '.join(context.channels)}"
+                )
+
+
+def summary(x: Float[Tensor, "batch width"], of: Encoded, hide: bool) -> Float[Tensor, "batch width"]:
+    """With `hide`, zero where the modality is missing altogether."""
+    return x.masked_fill(~of.present.unsqueeze(1), 0.0) if hide else x
+
+
+def frames(of: Encoded, x: Tensor | None = None) -> Frames:
+    """The sequence of an encoded modality, or another one over the same steps."""
+    return Frames(of.sequence if x is None else x, of.observed)

@@ -1,0 +1,185 @@
+"""Several Transformers of one shape, computed as one (Tsai et al., ACL 2019, https://arxiv.org/abs/1906.00295).
+
+The Multimodal Transformer and DMD run a dozen small Transformers side by side. Here those of one shape
+share each product: weights and activations carry the Transformer's number as their first axis. Symbols:
+stack = Transformers, T = frames of the query, K = frames of the source, d = width, h = d / heads.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from mmsa_core.attention import positions
+from mmsa_core.attention.block import Block, Layout, split
+from mmsa_core.attention.dropout import LEVELS, factors, keep_mask, levels
+from mmsa_core.attention.weights import Weights
+
+HIDDEN = -1e30
+"""Score of a hidden key: finite, so that a query all of whose keys are hidden has weights, which are then not used."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Dropout rates: attention weights (one for each Transformer), embedded input, inner layer, residuals."""
+
+    attention: Sequence[float]
+    embedding: float = 0.0
+    inner: float = 0.0
+    residual: float = 0.0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A sequence, or several of one shape, and which of its frames are there (None: all)."""
+
+    x: Float[Tensor, "*stack batch T d"]
+    real: Bool[Tensor, "*stack batch T"] | None = None
+
+
+class Stack(nn.Module):
+    r"""Pre-norm Transformers with sinusoidal positions, scaled input and a last layer norm.
+
+    .. math:: x_0 = \sqrt d\, x + PE, \qquad
+              y = x_l + \mathrm{MHA}(LN_1(x_l), LN_1(s), LN_1(s)), \qquad x_{l+1} = y + W_2\,\mathrm{relu}(W_1 LN_2(y))
+
+    The first `with_source` Transformers read a source: s is the embedded source at every layer. The others
+    read themselves: s is x_l. A frame that is not there has no position. With `hide` it is no key either, and
+    the last frame that is there stands for a sequence; without it (as published) every frame is a key, and
+    the last step stands for the sequence.
+    """
+
+    dropped: Tensor
+
+    def __init__(
+        self,
+        with_source: int,
+        alone: int,
+        dim: int,
+        heads: int,
+        layers: int,
+        rates: Rates,
+        *,
+        causal: bool = True,
+        hide: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dim, self.heads, self.layers = dim, heads, layers
+        self.rates, self.causal, self.hide = rates, causal, hide
+        self.weights = Weights(layers, with_source, alone, dim)
+        self.scale = nn.Parameter(torch.ones(with_source + alone, 1, dim))
+        self.shift = nn.Parameter(torch.zeros(with_source + alone, 1, dim))
+        dropped = torch.tensor([levels(rate) for rate in rates.attention], dtype=torch.uint8)
+        self.register_buffer("dropped", dropped, persistent=False)
+
+    def forward(self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: bool = False) -> list[Tensor]:
+        """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or with `last` [batch, d]."""
+        keys = [*source, *x[len(source) :]]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, (query, key) in enumerate(zip(x, keys, strict=True)):
+            groups.setdefault((query.x.shape[1], key.x.shape[1]), []).append(i)
+        found: dict[int, Tensor] = {}
+        for members in groups.values():
+            read = [source[i] for i in members if i < len(source)]
+            there = stacked([keys[i] for i in members]).real if self.hide else None
+            out = self._run(members, stacked([x[i] for i in members]), stacked(read) if read else None, there, last)
+            found.update(zip(members, out.unbind(0), strict=True))
+        return [found[i] for i in range(len(x))]
+
+    def _run(
+        self,
+        members: list[int],
+        x: Frames,
+        source: Frames | None,
+        there: Bool[Tensor, "stack batch K"] | None,
+        last: bool,
+    ) -> Tensor:
+        """The Transformers `members` on sequences of equal lengths: [stack, batch, T, d] or [stack, batch, d]."""
+        stack, batch, _, dim = x.x.shape
+        dropped = self._dropped(members)
+        keys = x.x.shape[2] if source is None else source.x.shape[2]
+        layouts = self._layouts(x, keys, there, dropped, last)
+        products, given = self.weights.folded(members, None if dropped is None else LEVELS / (LEVELS - dropped.float()))
+        state = self._embedded(x).flatten(1, 2)
+        read: Sequence[Tensor | None] = self.layers * [None]
+        if source is not None and given is not None:
+            read = self._read(source, *given, layouts[0])
+        for layout, key_value, weights in zip(layouts, read, products, strict=True):
+            state = Block.apply(layout, state, key_value, *weights)  # type: ignore[no-untyped-call]
+        scale, shift = (p if stack == len(p) else p[members] for p in (self.scale, self.shift))
+        found = torch.addcmul(shift, F.layer_norm(state, (dim,)), scale)
+        return found if last else found.view(stack, batch, -1, dim)
+
+    def _read(self, source: Frames, weight: Tensor, bias: Tensor, layout: Layout) -> Sequence[Tensor]:
+        """Keys and values of every layer, [2, heads, K, h] each: the source is the same at every layer."""
+        x = self._embedded(source, copies=2)  # keys and values have dropout masks of their own
+        product = torch.baddbmm(bias, F.layer_norm(x.flatten(0, 1).flatten(1, 2), (self.dim,)), weight)
+        return [layer.view(2, -1, *layer.shape[1:]) for layer in split(product, layout, self.layers)]
+
+    def _embedded(self, frames: Frames, copies: int = 0) -> Float[Tensor, "*copies stack batch T d"]:
+        """Scaled, with positions, after dropout."""
+        table = positions.table(frames.x.shape[2], self.dim, frames.x.device, frames.x.dtype)
+        at = table[1:] if frames.real is None else table[positions.indices(frames.real)]
+        x = torch.add(at, frames.x, alpha=math.sqrt(self.dim))
+        x = x.expand(copies, *x.shape) if copies else x
+        factor = factors(x.shape, self.rates.embedding, x) if self.training else None
+        return x if factor is None else x * factor
+
+    def _dropped(self, members: list[int]) -> Tensor | None:
+        """How many of the 256 values of a byte drop an attention weight, [stack, 1, 1]; None where none does."""
+        if not self.training or not any(self.rates.attention):
+            return None
+        return (self.dropped if len(members) == len(self.dropped) else self.dropped[members]).view(-1, 1, 1)
+
+    def _layouts(self, x: Frames, keys: int, there: Tensor | None, dropped: Tensor | None, last: bool) -> list[Layout]:
+        """What each layer knows besides its tensors; the dropout masks of all layers are drawn at once."""
+        stack, batch, time, _ = x.x.shape
+        base = Layout(batch, self.heads, self._scores(time, keys, x.x, there))
+        if base.scores is not None and there is not None:
+            alive = (base.scores > HIDDEN / 2).any(dim=3).expand(-1, -1, time)
+            base = replace(base, alive=alive.reshape(stack, batch * time, 1).to(x.x.dtype))
+        layouts = self.layers * [base]
+        if dropped is not None:
+            keep = keep_mask((self.layers, stack, batch * self.heads * time * keys), dropped.view(-1, 1))
+            layouts = [replace(base, keep=k) for k in keep.view(self.layers, -1, time, keys).unbind(0)]
+        if last:
+            layouts[-1] = layouts[-1].only(last_frames(x, self.hide).flatten())
+        return [self._with_factors(layout, x) for layout in layouts]
+
+    def _with_factors(self, layout: Layout, x: Frames) -> Layout:
+        """The layout with the dropout factors of residuals and inner layer."""
+        residual, inner = self.rates.residual, self.rates.inner
+        if not self.training or not (residual or inner):
+            return layout
+        stack, batch, time, dim = x.x.shape
+        rows = batch * (time if layout.at is None else 1)
+        attended, outer = (factors((stack, rows, dim), residual, x.x) for _ in range(2))
+        return replace(layout, attended=attended, outer=outer, inner=factors((stack, rows, 4 * dim), inner, x.x))
+
+    def _scores(self, time: int, keys: int, like: Tensor, there: Tensor | None) -> Tensor | None:
+        """What is added to the scores: [T, K], or where keys are hidden [stack * batch, 1, T, K]."""
+        mask = positions.causal(time, keys, like.device, like.dtype) if self.causal else None
+        if there is None:
+            return mask
+        hidden = like.new_zeros(there.shape).masked_fill_(~there, HIDDEN).view(-1, 1, 1, keys)
+        return hidden.expand(-1, -1, time, -1) if mask is None else hidden + mask
+
+
+def last_frames(x: Frames, hide: bool) -> Int64[Tensor, "*stack batch"]:
+    """The index of the frame that stands for each sequence."""
+    if not hide or x.real is None:
+        return torch.full(x.x.shape[:-2], x.x.shape[-2] - 1, device=x.x.device)
+    return (positions.indices(x.real).amax(dim=-1) - 1).clamp(min=0)
+
+
+def stacked(frames: Sequence[Frames]) -> Frames:
+    """Sequences of one shape on a new first axis."""
+    x = torch.stack([f.x for f in frames])
+    if all(f.real is None for f in frames):
+        return Frames(x)
+    whole = x.new_ones(x.shape[1:3], dtype=torch.bool)
+    return Frames(x, torch.stack([whole if f.real is None else f.real for f in frames]))

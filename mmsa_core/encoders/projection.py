@@ -1,0 +1,63 @@
+"""A convolution to the model's width and nothing else, as in MulT (Tsai et al., ACL 2019) and its descendants."""
+
+from typing import Annotated, Literal
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from mmsa_core.components import ComponentConfig, Context, Encoder
+from mmsa_core.encoders import masked
+from mmsa_core.types import Encoded, Modality
+
+
+class Projection(Encoder):
+    """Conv1d over time; `pooled` is the mean of the steps that saw a frame.
+
+    With `padding: valid` (as published) a sequence of T frames has T - kernel + 1 steps (a shorter one is
+    filled to one step), and a step is observed where at least one of its frames is: padding behind a sequence
+    adds steps. With `same` steps are frames.
+    """
+
+    class Config(ComponentConfig):
+        kernel: PositiveInt = 1
+        """Frames that the convolution joins."""
+        padding: Literal["valid", "same"] = "valid"
+        """Whether the sequence gets shorter, or is continued with zeros so that its length stays."""
+        bias: bool = False
+        """Whether the convolution has a bias."""
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Dropout of the features before it."""
+        skip: bool = True
+        """Leave features as they are where they have the model's width already (as both published codes do)."""
+
+    def __init__(self, config: Config, context: Context, modality: Modality) -> None:
+        super().__init__(config, context, modality)
+        channels = context.channels[modality]
+        self.kernel, self.same, self.dropout = config.kernel, config.padding == "same", nn.Dropout(config.dropout)
+        self.convolution = None
+        if not (config.skip and channels == context.dim):
+            self.convolution = nn.Conv1d(channels, context.dim, config.kernel, bias=config.bias)
+
+    def length(self, time: int) -> int:
+        if self.convolution is None or self.same:
+            return time
+        return max(1, time - self.kernel + 1)
+
+    def forward(self, features: Float[Tensor, "batch time channels"], observed: Bool[Tensor, "batch time"]) -> Encoded:
+        x = self.dropout(masked.fill(features, observed))
+        if self.convolution is not None:
+            before, after = self._margins(x.shape[1])
+            x = F.pad(x, (0, 0, before, after)) if before or after else x
+            x = self.convolution(x.mT).mT
+            if self.kernel > 1 and not self.same:
+                observed = F.pad(observed, (before, after)).unfold(1, self.kernel, 1).any(dim=2)
+            x = masked.fill(x, observed)
+        return Encoded(sequence=x, observed=observed, pooled=masked.mean(x, observed))
+
+    def _margins(self, time: int) -> tuple[int, int]:
+        """Zero frames before and after the sequence."""
+        if self.same:
+            return (self.kernel - 1) // 2, self.kernel // 2
+        return 0, max(0, self.kernel - time)

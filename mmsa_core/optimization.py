@@ -1,0 +1,105 @@
+"""How gradients become updates: optimisers, learning rates and their schedule, clipping."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.optimizer import ParamsT
+
+from mmsa_core.components import Encoder, OptimizerConfig
+from mmsa_core.recipe import Train
+from mmsa_core.terms import Terms
+
+
+class Updates:
+    """The optimisers of a network and of its loss terms; `parameters` are those of the network that learn."""
+
+    def __init__(self, train: Train, network: nn.Module, terms: Terms) -> None:
+        self.train = train
+        self.parameters = trainable(network)
+        self.optimizers = [optimizer(train, rate_groups(network, train.lr))]
+        self._all = list(self.parameters)
+        for label, term in terms.modules.items():
+            if own := trainable(term):
+                self.optimizers.append(optimizer(terms.optimizers.get(label) or train, own))
+                self._all += own
+        self._rates = [[group["lr"] for group in each.param_groups] for each in self.optimizers]
+        self._plateau = Plateau(train.plateau_factor, train.plateau_patience)
+
+    def set_rates(self, done: int, total: int) -> float:
+        """Set what is learned at after `done` of `total` mini-batches; returns what has become of the recipe's rate."""
+        factor = 0.5 * (1 + math.cos(math.pi * done / total)) if self.train.schedule == "cosine" else 1.0
+        factor *= self._plateau.factor
+        for each, rates in zip(self.optimizers, self._rates, strict=True):
+            for group, rate in zip(each.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        return self.train.lr * factor
+
+    def added(self) -> None:
+        """A mini-batch has added its gradients: clip each element of the sum, as DMD's published code does."""
+        if self.train.clip_value is not None:
+            nn.utils.clip_grad_value_(self._all, self.train.clip_value)
+
+    def update(self) -> None:
+        """Clip the norm of the network's gradient, move along the gradients and forget them."""
+        if self.train.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.train.clip)
+        for each in self.optimizers:
+            each.step()
+            each.zero_grad(set_to_none=True)
+
+    def validated(self, loss: float | None) -> None:
+        """An epoch ended with this loss on validation."""
+        if self.train.schedule == "plateau":
+            self._plateau.hear(math.nan if loss is None else loss)
+
+
+class Plateau:
+    """A factor that falls when a loss stops falling: torch's ReduceLROnPlateau with a relative threshold of 1e-4.
+
+    Departure: torch leaves a rate as it is when it would change by less than 1e-8.
+    """
+
+    def __init__(self, by: float, patience: int) -> None:
+        self.by, self.patience = by, patience
+        self.factor, self.best, self.worse = 1.0, math.inf, 0
+
+    def hear(self, loss: float) -> None:
+        """Take an epoch's loss; NaN is no improvement."""
+        if loss < self.best * (1 - 1e-4):
+            self.best, self.worse = loss, 0
+        else:
+            self.worse += 1
+        if self.worse > self.patience:
+            self.factor, self.worse = self.factor * self.by, 0
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that take a gradient."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def rate_groups(network: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Parameter groups by learning rate: the encoders' own rates, and `lr` for everything else.
+
+    A parameter that is named twice learns at the rate named first.
+    """
+    own: dict[nn.Parameter, float] = {}
+    for encoder in network.modules():
+        for module, rate in encoder.own_rates() if isinstance(encoder, Encoder) else ():
+            own = dict.fromkeys(trainable(module), rate) | own
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in trainable(network):
+        groups.setdefault(own.get(parameter, lr), []).append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+
+
+def optimizer(config: OptimizerConfig, parameters: ParamsT) -> torch.optim.Optimizer:
+    """The optimiser that a recipe names, for some parameters."""
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.algorithm == "sgd":
+        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
+    kind: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW if config.algorithm == "adamw" else torch.optim.Adam
+    return kind(parameters, betas=config.betas, fused=True, **common)

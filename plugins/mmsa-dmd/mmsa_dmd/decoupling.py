@@ -1,0 +1,60 @@
+"""Each modality's sequence taken apart into a private and a shared part, and put together again (DMD, section 3.1)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmsa_core.components import Context
+from mmsa_core.types import Encoded, Modality
+from mmsa_dmd.heads import Linears, by_modality
+
+Sequences = dict[Modality, Float[Tensor, "batch _time dim"]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """See `outputs.Disentangled`."""
+
+    private: Sequences
+    shared: Sequences
+    reconstruction: Sequences
+    private_again: Sequences
+
+
+class Decoupling(nn.Module):
+    r"""Linear maps of every frame, without bias (the published convolutions have kernel 1).
+
+    .. math:: s_m = E^{prt}_m(x_m), \quad c_m = E^{com}(x_m), \quad \hat x_m = D_m([s_m; c_m]), \quad
+              \hat s_m = E^{prt}_m(\hat x_m)
+
+    A frame that is not there is zero in each.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.modalities, dim = tuple(context.channels), context.dim
+        self.private = Linears(len(self.modalities), dim, dim, bias=False)
+        self.shared = nn.Linear(dim, dim, bias=False)
+        self.decoder = Linears(len(self.modalities), 2 * dim, dim, bias=False)
+
+    def forward(self, encoded: Mapping[Modality, Encoded]) -> Parts:
+        lengths: dict[int, list[Modality]] = {}
+        for m in self.modalities:
+            lengths.setdefault(encoded[m].sequence.shape[1], []).append(m)
+        parts = [self._group(members, encoded) for members in lengths.values()]
+        return Parts(*({m: group[n][m] for m in self.modalities for group in parts if m in group[n]} for n in range(4)))
+
+    def _group(self, members: Sequence[Modality], encoded: Mapping[Modality, Encoded]) -> tuple[Sequences, ...]:
+        """The four parts of modalities of equal length."""
+        x = torch.stack([encoded[m].sequence for m in members])
+        shape, rows = x.shape, [self.modalities.index(m) for m in members]
+        x = x.flatten(1, 2)
+        every = len(rows) == len(self.modalities)
+        private_weight, decoder = (w if every else w[rows] for w in (self.private.weight, self.decoder.weight))
+        private, shared = torch.bmm(x, private_weight), self.shared(x)
+        reconstruction = torch.bmm(torch.cat([private, shared], dim=2), decoder)
+        again = torch.bmm(reconstruction, private_weight)
+        return tuple(by_modality(members, t.view(shape)) for t in (private, shared, reconstruction, again))

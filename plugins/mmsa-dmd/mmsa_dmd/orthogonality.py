@@ -1,0 +1,45 @@
+"""Soft orthogonality of DMD's private and shared parts (Li et al., CVPR 2023, section 3.1)."""
+
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmsa_core.components import Context, Distiller, DistillerConfig
+from mmsa_core.types import Batch, Outputs
+from mmsa_dmd.outputs import Disentangled, steps
+
+
+def overlap(s: Float[Tensor, "batch time dim"], c: Float[Tensor, "batch time dim"], axis: int) -> Float[Tensor, "..."]:
+    """The positive part of the cosine along an axis, as torch's CosineEmbeddingLoss has it (1e-12 under the roots)."""
+    size = ((s.square().sum(dim=axis) + 1e-12) * (c.square().sum(dim=axis) + 1e-12)).sqrt()
+    return ((s * c).sum(dim=axis) / size).clamp(min=0)
+
+
+class Orthogonality(Distiller):
+    r"""A frame's private part shall not point where its shared part points: :math:`\sum_m E[\max(0, \cos(s_m, c_m))]`.
+
+    `axis: batch` is what the published code does under torch 1.9: its loss takes the cosine of each channel
+    over the samples of the batch. That is a slip, and it makes the term depend on the batch size; for comparison only.
+    """
+
+    reads: ClassVar[type[Outputs]] = Disentangled
+    needs_teacher: ClassVar[bool] = False
+    representations: ClassVar[bool] = False
+
+    class Config(DistillerConfig):
+        axis: Literal["frame", "batch"] = "frame"
+        """Cosine of the channels of each frame, or of the samples of each channel (the published slip)."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(config, context)
+        self.framewise = config.axis == "frame"
+
+    def forward(self, student: Disentangled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
+        if not self.framewise:
+            over = [overlap(s, student.shared[m], 0).mean() for m, s in student.private.items()]
+            return torch.stack(over).sum()
+        names, share = steps(student)
+        s, c = (torch.cat([part[m] for m in names], dim=1) for part in (student.private, student.shared))
+        return (overlap(s, c, 2) * share).sum()
