@@ -120,7 +120,8 @@ class Trainer:
         logged |= hidden_shares(batch, seen) if self.masker else {}
         self.steps_done += 1
         meta = {"stage": self.stage, "step": self.steps_done, "epoch": epoch, "lr": rate}
-        stacked = torch.stack([value.detach().to(torch.float32) for value in logged.values()])
+        with torch.no_grad():
+            stacked = torch.stack([value.to(torch.float32) for value in logged.values()])
         self._pending.append((meta, tuple(logged), stacked))
         self.watcher.step(self.stage)
 

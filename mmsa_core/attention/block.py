@@ -5,6 +5,7 @@ a third less, and on small widths the number of operations is what a step costs.
 rows = samples and their frames on one axis; heads = stack * batch * heads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -18,27 +19,17 @@ EPS = 1e-5
 
 
 class Products(NamedTuple):
-    """One layer's weights [stack, in, out], each followed by its bias [stack, 1, out]; the layer norms are in them.
+    """One layer's weights [stack, in, out] and biases [stack, 1, out]; the layer norms are in them."""
 
-    `query` is of the Transformers with a source, `own` (query, key and value) of those that read themselves;
-    one of the two may be absent.
-    """
-
-    query: Tensor | None
-    query_bias: Tensor | None
-    own: Tensor | None
-    own_bias: Tensor | None
+    attend: Tensor
+    """Query, key and value side by side."""
+    attend_bias: Tensor
     out: Tensor
     out_bias: Tensor
     inner: Tensor
     inner_bias: Tensor
     outer: Tensor
     outer_bias: Tensor
-
-    @classmethod
-    def of(cls, *pairs: tuple[Tensor | None, Tensor | None]) -> "Products":
-        """From weight and bias of each product, in the order of the fields."""
-        return cls(*(t for pair in pairs for t in pair))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class Block(torch.autograd.Function):
 
     .. math:: y = x + \mathrm{MHA}(LN(x), k, v), \qquad x' = y + W_2\,\mathrm{relu}(W_1 LN(y))
 
-    `given` are the keys and values of the Transformers with a source, which come first.
+    The first Transformers read `keys` and `values` (normed sources), the others LN(x) itself.
     """
 
     @staticmethod
@@ -86,12 +77,17 @@ class Block(torch.autograd.Function):
         ctx: Any,
         layout: Layout,
         state: Float[Tensor, "stack rows d"],
-        given: Float[Tensor, "2 heads K h"] | None,
-        *weights: Tensor | None,
+        keys: Float[Tensor, "sources keys d"] | None,
+        values: Float[Tensor, "sources keys d"] | None,
+        *weights: Tensor,
     ) -> Float[Tensor, "stack rows d"]:
-        w, dim = Products(*weights), state.shape[2]  # type: ignore[arg-type]
+        w, dim = Products(*weights), state.shape[2]
         n1, *norm1 = torch.native_layer_norm(state, (dim,), None, None, EPS)
-        q, k, v = _attended(layout, n1, given, w)
+        read: tuple[Tensor, ...] = (n1,)
+        if keys is not None and values is not None:
+            alone = n1[len(keys) :]
+            read = (n1, *(torch.cat([x, alone]) if len(alone) else x for x in (keys, values)))
+        q, k, v = _cut(layout, read, w)
         before, at = state, layout.at
         if at is not None:
             row = torch.arange(len(at), device=at.device)
@@ -104,15 +100,15 @@ class Block(torch.autograd.Function):
         n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
         hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
         found = y + _times(torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
-        ctx.save_for_backward(state, n1, *norm1, q, k, v, share, kept, seen, y, n2, *norm2, hidden, *weights)
-        ctx.layout = layout
+        ctx.save_for_backward(state, *norm1, q, k, v, share, kept, seen, y, n2, *norm2, hidden, *weights, *read)
+        ctx.layout, ctx.sources = layout, 0 if keys is None else len(keys)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "stack rows d"]) -> tuple[Tensor | None, ...]:
-        state, n1, mean1, rstd1, q, k, v, share, kept, seen, y, n2, mean2, rstd2, hidden, *weights = ctx.saved_tensors
-        layout, w = ctx.layout, Products(*weights)
+        state, mean1, rstd1, q, k, v, share, kept, seen, y, n2, mean2, rstd2, hidden, *rest = ctx.saved_tensors
+        layout, w, read = ctx.layout, Products(*rest[:8]), rest[8:]
         g = _times(grad, layout.outer)
         to_outer = _product(hidden, g)
         # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
@@ -132,47 +128,36 @@ class Block(torch.autograd.Function):
         to_q = torch.baddbmm(q, s, k, beta=0, alpha=scale)
         if layout.at is not None:
             to_q, to_state = _put_back(layout, to_q, to_state, state)
-        to_n1, to_given, to_read = _attended_backward(n1, to_q, to_k, to_v, w)
-        to_state = to_state + _norm_backward(to_n1, state, mean1, rstd1)
-        return None, to_state, to_given, *to_read, *to_out, *to_inner, *to_outer
+        (g, *to_read), to_attend = _cut_backward(read, (to_q, to_k, to_v), w)
+        to_sources: list[Tensor | None] = [None, None]
+        if ctx.sources:
+            to_sources = [x[: ctx.sources] for x in to_read]
+            if ctx.sources < len(g):
+                g[ctx.sources :].add_(to_read[0][ctx.sources :]).add_(to_read[1][ctx.sources :])
+        to_state = to_state + _norm_backward(g, state, mean1, rstd1)
+        return None, to_state, *to_sources, *to_attend, *to_out, *to_inner, *to_outer
 
 
-def _attended(layout: Layout, n: Tensor, given: Tensor | None, w: Products) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, cut into heads."""
-    found = []
-    sizes = [0 if weight is None else len(weight) for weight in (w.query, w.own)]
-    with_source, alone = torch.split(n, sizes) if all(sizes) else (n, n)
-    if given is not None and w.query is not None and w.query_bias is not None:
-        (q,) = split(torch.baddbmm(w.query_bias, with_source, w.query), layout, 1)
-        found.append((q, *given.unbind(0)))
-    if w.own is not None and w.own_bias is not None:
-        found.append(split(torch.baddbmm(w.own_bias, alone, w.own), layout, 3))
-    q, k, v = found[0] if len(found) == 1 else (torch.cat(pair) for pair in zip(*found, strict=True))
-    return q, k, v
+def _cut(layout: Layout, read: Sequence[Tensor], w: Products) -> tuple[Tensor, ...]:
+    """Queries, keys and values, cut into heads: of one input, or of one each."""
+    if len(read) == 1:
+        return split(torch.baddbmm(w.attend_bias, read[0], w.attend), layout, 3)
+    products = zip(read, torch.chunk(w.attend, 3, dim=2), torch.chunk(w.attend_bias, 3, dim=2), strict=True)
+    return tuple(split(torch.baddbmm(bias, x, weight), layout, 1)[0] for x, weight, bias in products)
 
 
-def _attended_backward(
-    n: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, w: Products
-) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
-    """The gradients of the input, of the given keys and values, and of the products that `_attended` uses."""
-    sizes = [0 if weight is None else len(weight) for weight in (w.query, w.own)]
-    heads = len(to_q) // len(n)
-    both = all(sizes)
-    inputs = torch.split(n, sizes) if both else (n, n)
-    parts = [torch.split(t, [heads * s for s in sizes]) if both else (t, t) for t in (to_q, to_k, to_v)]
-    (q, own_q), (k, own_k), (v, own_v) = parts
-    to_n, to_given = [], None
-    to_products: list[Tensor | None] = [None, None, None, None]
-    if w.query is not None:
-        g = merge(q, inputs[0])
-        to_n.append(torch.bmm(g, w.query.mT))
-        to_given = torch.stack([k, v])
-        to_products[:2] = _product(inputs[0], g)
-    if w.own is not None:
-        g = merge(torch.stack([own_q, own_k, own_v]), inputs[1])
-        to_n.append(torch.bmm(g, w.own.mT))
-        to_products[2:] = _product(inputs[1], g)
-    return to_n[0] if len(to_n) == 1 else torch.cat(to_n), to_given, to_products
+def _cut_backward(
+    read: Sequence[Tensor], to_heads: Sequence[Tensor], w: Products
+) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
+    """The gradients of the inputs of `_cut`, and of its weight and bias."""
+    if len(read) == 1:
+        g = merge(torch.stack(list(to_heads)), read[0])
+        return [torch.bmm(g, w.attend.mT)], _product(read[0], g)
+    merged = [merge(g, x) for g, x in zip(to_heads, read, strict=True)]
+    weights = torch.chunk(w.attend, 3, dim=2)
+    products = [_product(x, g) for x, g in zip(read, merged, strict=True)]
+    to_weight, to_bias = (torch.cat(parts, dim=2) for parts in zip(*products, strict=True))
+    return [torch.bmm(g, weight.mT) for g, weight in zip(merged, weights, strict=True)], (to_weight, to_bias)
 
 
 def attention_weights(

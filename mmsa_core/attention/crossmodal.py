@@ -55,11 +55,10 @@ class CrossmodalConfig(ComponentConfig):
             else (self.attention_dropout)
         )
 
-    def stack(self, with_source: int, dim: int, attention: list[float], layers: int) -> Stack:
-        """Transformers with these rates of attention dropout; the first `with_source` read another sequence."""
+    def stack(self, dim: int, attention: list[float], layers: int) -> Stack:
+        """Transformers with these rates of attention dropout."""
         rates = Rates(attention, self.embedding_dropout, self.inner_dropout, self.residual_dropout)
-        alone = len(attention) - with_source
-        return Stack(with_source, alone, dim, self.heads, layers, rates, causal=self.causal, hide=self.hide)
+        return Stack(len(attention), dim, self.heads, layers, rates, causal=self.causal, hide=self.hide)
 
 
 class Crossmodal(nn.Module):
@@ -77,10 +76,10 @@ class Crossmodal(nn.Module):
         self.pairs = [(m, s) for m in self.modalities for s in self.modalities if s != m]
         self.alone = self.modalities if alone else ()
         rates = [config.rate(read) for read in (*(source for _, source in self.pairs), *self.alone)]
-        self.readers = config.stack(len(self.pairs), context.dim, rates, config.layers)
+        self.readers = config.stack(context.dim, rates, config.layers)
         memory = config.rate(self.modalities[0]) if config.memory_dropout is None else config.memory_dropout
         layers = max(config.layers, MEMORY_LAYERS)
-        self.memory = config.stack(0, self.width(context), [memory] * len(self.modalities), layers)
+        self.memory = config.stack(self.width(context), [memory] * len(self.modalities), layers)
         self.hide = config.hide
 
     @staticmethod

@@ -17,10 +17,7 @@ def levels(rate: float) -> int:
 
 def keep_mask(shape: Sequence[int], dropped: UInt8[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     """1 with probability 1 - dropped/256, else 0, independent for each element; `dropped` is broadcast."""
-    count = prod(shape)
-    # 64 random bits at a time, over the whole range: without bounds the top bit would always be 0.
-    words = torch.empty(-(-count // 8), dtype=torch.int64, device=dropped.device).random_(-(2**63), None)
-    return (words.view(torch.uint8)[:count].view(shape) >= dropped).view(torch.uint8)
+    return (_bytes(shape, dropped.device) >= dropped).view(torch.uint8)
 
 
 def factors(shape: Sequence[int], rate: float, like: Tensor) -> Float[Tensor, "..."] | None:
@@ -28,11 +25,17 @@ def factors(shape: Sequence[int], rate: float, like: Tensor) -> Float[Tensor, ".
     dropped = levels(rate)
     if not dropped:
         return None
-    threshold = torch.tensor(dropped, dtype=torch.uint8, device=like.device)
-    return keep_mask(shape, threshold).to(like.dtype).mul_(LEVELS / (LEVELS - dropped))
+    return (_bytes(shape, like.device) >= dropped).to(like.dtype).mul_(LEVELS / (LEVELS - dropped))
 
 
 def dropout(x: Float[Tensor, "*shape"], rate: float, training: bool) -> Float[Tensor, "*shape"]:
     """Inverted dropout at a rate that a byte can express; what is kept is scaled by the rate really used."""
     factor = factors(x.shape, rate, x) if training else None
     return x if factor is None else x * factor
+
+
+def _bytes(shape: Sequence[int], device: torch.device) -> UInt8[Tensor, "..."]:
+    count = prod(shape)
+    # 64 random bits at a time, over the whole range: without bounds the top bit would always be 0.
+    words = torch.empty(-(-count // 8), dtype=torch.int64, device=device).random_(-(2**63), None)
+    return words.view(torch.uint8)[:count].view(shape)

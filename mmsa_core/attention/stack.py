@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mmsa_core.attention import positions
-from mmsa_core.attention.block import Block, Layout, split
-from mmsa_core.attention.dropout import LEVELS, factors, keep_mask, levels
+from mmsa_core.attention.block import Block, Layout
+from mmsa_core.attention.dropout import LEVELS, dropout, factors, keep_mask, levels
 from mmsa_core.attention.weights import Weights
 
 HIDDEN = -1e30
@@ -47,18 +47,19 @@ class Stack(nn.Module):
     .. math:: x_0 = \sqrt d\, x + PE, \qquad
               y = x_l + \mathrm{MHA}(LN_1(x_l), LN_1(s), LN_1(s)), \qquad x_{l+1} = y + W_2\,\mathrm{relu}(W_1 LN_2(y))
 
-    The first `with_source` Transformers read a source: s is the embedded source at every layer. The others
-    read themselves: s is x_l. A frame that is not there has no position. With `hide` it is no key either, and
-    the last frame that is there stands for a sequence; without it (as published) every frame is a key, and
-    the last step stands for the sequence.
+    A Transformer reads a source, s being the embedded source at every layer, or itself: s is x_l. A frame
+    that is not there has no position. With `hide` it is no key either, and the last frame that is there
+    stands for a sequence; without it (as published) every frame is a key, and the last step stands for it.
     """
 
     dropped: Tensor
+    """How many of the 256 values of a byte drop an attention weight, for each Transformer [stack, 1]."""
+    out_scale: Tensor
+    """What makes up for it in each product behind the attention [layers * stack, 1, 1]."""
 
     def __init__(
         self,
-        with_source: int,
-        alone: int,
+        stack: int,
         dim: int,
         heads: int,
         layers: int,
@@ -70,11 +71,13 @@ class Stack(nn.Module):
         super().__init__()
         self.dim, self.heads, self.layers = dim, heads, layers
         self.rates, self.causal, self.hide = rates, causal, hide
-        self.weights = Weights(layers, with_source, alone, dim)
-        self.scale = nn.Parameter(torch.ones(with_source + alone, 1, dim))
-        self.shift = nn.Parameter(torch.zeros(with_source + alone, 1, dim))
-        dropped = torch.tensor([levels(rate) for rate in rates.attention], dtype=torch.uint8)
-        self.register_buffer("dropped", dropped, persistent=False)
+        self.weights = Weights(layers, stack, dim)
+        self.scale = nn.Parameter(torch.ones(stack, 1, dim))
+        self.shift = nn.Parameter(torch.zeros(stack, 1, dim))
+        dropped = torch.tensor([levels(rate) for rate in rates.attention])
+        self.register_buffer("dropped", dropped.to(torch.uint8).unsqueeze(1), persistent=False)
+        scale = (LEVELS / (LEVELS - dropped)).repeat(layers).view(-1, 1, 1)
+        self.register_buffer("out_scale", scale, persistent=False)
 
     def forward(self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: bool = False) -> list[Tensor]:
         """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or with `last` [batch, d]."""
@@ -100,25 +103,27 @@ class Stack(nn.Module):
     ) -> Tensor:
         """The Transformers `members` on sequences of equal lengths: [stack, batch, T, d] or [stack, batch, d]."""
         stack, batch, _, dim = x.x.shape
-        dropped = self._dropped(members)
+        drops = self.training and any(self.rates.attention)
         keys = x.x.shape[2] if source is None else source.x.shape[2]
-        layouts = self._layouts(x, keys, there, dropped, last)
-        products, given = self.weights.folded(members, None if dropped is None else LEVELS / (LEVELS - dropped.float()))
+        dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
+        layouts = self._layouts(x, keys, there, dropped if drops else None, last)
         state = self._embedded(x).flatten(1, 2)
-        read: Sequence[Tensor | None] = self.layers * [None]
-        if source is not None and given is not None:
-            read = self._read(source, *given, layouts[0])
-        for layout, key_value, weights in zip(layouts, read, products, strict=True):
-            state = Block.apply(layout, state, key_value, *weights)  # type: ignore[no-untyped-call]
+        read = (None, None) if source is None else self._sources(source)
+        products = self.weights.folded(members, self.out_scale if drops else None)
+        for layout, weights in zip(layouts, products, strict=True):
+            state = Block.apply(layout, state, *read, *weights)  # type: ignore[no-untyped-call]
         scale, shift = (p if stack == len(p) else p[members] for p in (self.scale, self.shift))
-        found = torch.addcmul(shift, F.layer_norm(state, (dim,)), scale)
+        found = F.layer_norm(state, (dim,)) * scale + shift
         return found if last else found.view(stack, batch, -1, dim)
 
-    def _read(self, source: Frames, weight: Tensor, bias: Tensor, layout: Layout) -> Sequence[Tensor]:
-        """Keys and values of every layer, [2, heads, K, h] each: the source is the same at every layer."""
-        x = self._embedded(source, copies=2)  # keys and values have dropout masks of their own
-        product = torch.baddbmm(bias, F.layer_norm(x.flatten(0, 1).flatten(1, 2), (self.dim,)), weight)
-        return [layer.view(2, -1, *layer.shape[1:]) for layer in split(product, layout, self.layers)]
+    def _sources(self, source: Frames) -> tuple[Tensor, Tensor]:
+        """The normed sources of keys and of values, which have dropout masks of their own."""
+        if not self.training or not self.rates.embedding:
+            x = F.layer_norm(self._embedded(source).flatten(1, 2), (self.dim,))
+            return x, x
+        x = F.layer_norm(self._embedded(source, copies=2).flatten(2, 3), (self.dim,))
+        keys, values = x.unbind(0)
+        return keys, values
 
     def _embedded(self, frames: Frames, copies: int = 0) -> Float[Tensor, "*copies stack batch T d"]:
         """Scaled, with positions, after dropout."""
@@ -126,14 +131,7 @@ class Stack(nn.Module):
         at = table[1:] if frames.real is None else table[positions.indices(frames.real)]
         x = torch.add(at, frames.x, alpha=math.sqrt(self.dim))
         x = x.expand(copies, *x.shape) if copies else x
-        factor = factors(x.shape, self.rates.embedding, x) if self.training else None
-        return x if factor is None else x * factor
-
-    def _dropped(self, members: list[int]) -> Tensor | None:
-        """How many of the 256 values of a byte drop an attention weight, [stack, 1, 1]; None where none does."""
-        if not self.training or not any(self.rates.attention):
-            return None
-        return (self.dropped if len(members) == len(self.dropped) else self.dropped[members]).view(-1, 1, 1)
+        return dropout(x, self.rates.embedding, self.training)
 
     def _layouts(self, x: Frames, keys: int, there: Tensor | None, dropped: Tensor | None, last: bool) -> list[Layout]:
         """What each layer knows besides its tensors; the dropout masks of all layers are drawn at once."""
@@ -144,7 +142,7 @@ class Stack(nn.Module):
             base = replace(base, alive=alive.reshape(stack, batch * time, 1).to(x.x.dtype))
         layouts = self.layers * [base]
         if dropped is not None:
-            keep = keep_mask((self.layers, stack, batch * self.heads * time * keys), dropped.view(-1, 1))
+            keep = keep_mask((self.layers, stack, batch * self.heads * time * keys), dropped)
             layouts = [replace(base, keep=k) for k in keep.view(self.layers, -1, time, keys).unbind(0)]
         if last:
             layouts[-1] = layouts[-1].only(last_frames(x, self.hide).flatten())

@@ -68,7 +68,7 @@ def test_outputs(golden_set):
             torch.stack([term.prior[p] for p in at]), golden_set.tensors[f"prior.{label}"], **CLOSE
         )
         f, r, _ = term._nodes(out)
-        raw = torch.stack([term.scores(f, r)[:, i, j].sum() for i, j in at]).unsqueeze(1)
+        raw = torch.stack([term.scores(f, r)[i, j].sum() for i, j in at]).unsqueeze(1) / term.config.alpha
         torch.testing.assert_close(raw, golden_set.tensors[f"edge.edges_origin_{label}"], rtol=1e-4, atol=1e-4)
 
 
@@ -179,6 +179,7 @@ class Nodes:
         there = torch.ones(logits.shape[1], 1, dtype=torch.bool)
         nothing = torch.zeros(logits.shape[1], 1)
         self.encoded = {m: Encoded(nothing.unsqueeze(2), there, nothing) for m in names}
+        self.present = there[:, 0].expand(len(names), -1)
 
 
 @pytest.mark.golden("dmd_gd_unit")

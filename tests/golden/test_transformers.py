@@ -23,8 +23,8 @@ def test_parts(golden_set):
     close = {"rtol": 1e-5, "atol": 1e-6}
     for case, c in golden_set.json["encoders"].items():
         t = {k.removeprefix(f"{case}."): v for k, v in golden_set.tensors.items() if k.startswith(f"{case}.")}
-        stack = Stack(1, 1, c["embed"], c["heads"], c["layers"], Rates([0.0, 0.0]), causal=c["mask"]).eval()
-        size = names.Size(1, 1, c["layers"], c["embed"])
+        stack = Stack(2, c["embed"], c["heads"], c["layers"], Rates([0.0, 0.0]), causal=c["mask"]).eval()
+        size = names.Size(2, c["layers"])
         state = {f"t.{k.removeprefix('state.')}": v for k, v in t.items() if k.startswith("state.")}
         places = [place for member in (0, 1) for place in names.transformer("t", "s", member, size)]
         own = {f"s.{k}": v for k, v in stack.named_parameters()}
@@ -64,7 +64,7 @@ def test_mult(golden_set):
     }
     made = recipe_file.build(data, [], "golden")
     model = assemble.model(made.model, made.task, channels, channels, seed=0).eval()
-    places = list(names.crossmodal("fusion.crossmodal", c["layers"], dim, alone=False))
+    places = list(names.crossmodal("fusion.crossmodal", c["layers"], alone=False))
     for m, name in names.MODALITIES.items():
         places.append(names.Place(f"proj_{m}.weight", f"encoders.{name}.convolution.weight"))
     for theirs, ours in (("proj1", "inner"), ("proj2", "outer"), ("out_layer", "head")):

@@ -33,29 +33,17 @@ def distance(
     return (difference.abs() if metric == "l1" else difference.square()).sum(dim=-1)
 
 
-def repulsion(
-    student: Float[Tensor, "*pairs width"], teacher: Float[Tensor, "*pairs width"]
-) -> Float[Tensor, "*pairs"]:
-    """The positive part of the cosine, as torch's CosineEmbeddingLoss has it (1e-12 under the roots)."""
-    teacher = teacher.detach()
-    size = ((student.square().sum(dim=-1) + 1e-12) * (teacher.square().sum(dim=-1) + 1e-12)).sqrt()
-    return ((student * teacher).sum(dim=-1) / size).clamp(min=0)
+def overlap(r: Float[Tensor, "nodes batch width"]) -> Float[Tensor, "students teachers batch"]:
+    """The positive part of the cosine of every two nodes (as torch's CosineEmbeddingLoss: 1e-12 under the roots)."""
+    unit = r * (r.square().sum(dim=2, keepdim=True) + 1e-12).rsqrt()
+    return (unit.unsqueeze(1) * unit.detach().unsqueeze(0)).sum(dim=3).clamp(min=0)
 
 
-def mean(
-    x: Float[Tensor, "batch students teachers"], counted: Bool[Tensor, "batch students teachers"]
-) -> Float[Tensor, "students teachers"]:
-    """Mean over the samples that have both; zero where none has."""
-    return x.masked_fill(~counted, 0.0).sum(dim=0) / counted.sum(dim=0).clamp(min=1)
-
-
-def shares(
-    x: Float[Tensor, "batch students teachers"], counted: Bool[Tensor, "batch students teachers"]
-) -> Float[Tensor, "batch students teachers"]:
-    """Softmax over the pairs that a sample has; zero for the others."""
+def shares(x: Float[Tensor, "*pair batch"], counted: Bool[Tensor, "*pair batch"]) -> Float[Tensor, "*pair batch"]:
+    """Softmax over the pairs that a sample has; the others have none, or, where a sample has no pair, no meaning."""
     # The lowest number instead of -inf: a sample without any pair stays finite.
-    low = x.masked_fill(~counted, torch.finfo(x.dtype).min).flatten(1)
-    return low.softmax(dim=1).view(x.shape).masked_fill(~counted, 0.0)
+    low = x.masked_fill(~counted, torch.finfo(x.dtype).min)
+    return low.flatten(0, 1).softmax(dim=0).view(x.shape)
 
 
 class GraphDistillation(Distiller):
@@ -106,9 +94,10 @@ class GraphDistillation(Distiller):
         if len(self.modalities) < 2:
             raise UserError("dmd.graph: model.encoders names one modality, and a graph needs two or more")
         self.register_buffer("prior", prior(config, self.modalities), persistent=False)
-        others = ~torch.eye(len(self.modalities), dtype=torch.bool)
+        others = ~torch.eye(len(self.modalities), dtype=torch.bool).unsqueeze(2)
         self.register_buffer("others", others, persistent=False)
         high = config.nodes == "heterogeneous"
+        self.counts_representations = high or config.variant == "described"
         hidden = config.hidden or (32 if high else 64)
         self.on_logits = nn.Linear(context.task.width, hidden)
         self.on_representation = nn.Linear(context.dim * (len(self.modalities) - 1 if high else 1), hidden)
@@ -116,46 +105,47 @@ class GraphDistillation(Distiller):
 
     def forward(self, student: Decoupled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         f, r, counted = self._nodes(student)
-        edge = shares(self.config.alpha * self.scores(f, r), counted)
-        weight, found = edge + self.prior, mean(edge, counted)
+        # what each sample counts in a pair's mean: a sum weighted by it is the mean over the samples that have both
+        share = counted / counted.sum(dim=2, keepdim=True).clamp(min=1)
+        edge = shares(self.scores(f, r), counted)
+        found, weight = (edge * share).sum(dim=2), (edge + self.prior.unsqueeze(2)) * share
         regularization = self.config.regularization * (found - self.prior).square().sum()
-        ends = ((x.unsqueeze(2), x.unsqueeze(1)) for x in (f, r))  # student i, teacher j
-        (f_i, f_j), (r_i, r_j) = ends
-        logit = self.config.logit_weight * mean(distance(f_i, f_j, self.config.metric) * weight, counted).sum()
-        if self.config.variant == "published" and self.config.nodes == "heterogeneous":
-            # the weights act through their mean over the batch alone
-            apart = (mean(repulsion(r_i, r_j), counted) * mean(weight, counted)).sum()
-        else:
-            apart = mean(distance(r_i, r_j, self.config.metric) * weight, counted).sum()
-        representation = self.config.representation_weight * apart
+        logit = self.config.logit_weight * (distance(f.unsqueeze(1), f.unsqueeze(0), self.config.metric) * weight).sum()
+        with torch.set_grad_enabled(self.counts_representations and torch.is_grad_enabled()):
+            representation = self.config.representation_weight * self._representations(r, weight, share)
         self._log(found, regularization=regularization, logit=logit, representation=representation)
-        if self.config.variant == "published" and self.config.nodes == "homogeneous":
-            return regularization + logit
-        return regularization + logit + representation
+        return regularization + logit + (representation if self.counts_representations else 0)
 
     def edges(self, student: Decoupled, teacher: Outputs, batch: Batch) -> dict[Pair, Float[Tensor, " batch"]]:
         """The learned edge e_ij of each pair in each sample, without the prior; NaN where one of the two is missing."""
         f, r, counted = self._nodes(student)
-        edge = shares(self.config.alpha * self.scores(f, r), counted).masked_fill(~counted, torch.nan)
+        edge = shares(self.scores(f, r), counted).masked_fill(~counted, torch.nan)
         names = self.modalities
-        return {(i, j): edge[:, a, b] for a, i in enumerate(names) for b, j in enumerate(names) if a != b}
+        return {(i, j): edge[a, b] for a, i in enumerate(names) for b, j in enumerate(names) if a != b}
 
     def scores(
-        self, f: Float[Tensor, "batch nodes width"], r: Float[Tensor, "batch nodes wide"]
-    ) -> Float[Tensor, "batch students teachers"]:
-        """W_e [z_i; z_j] of every pair, as the sum of what each end says."""
-        z = torch.cat([self.on_logits(f), self.on_representation(r)], dim=2)
-        ends = z @ self.on_edge.weight.view(2, -1).mT
-        found: Tensor = ends[:, :, :1] + ends[:, :, 1:].mT + self.on_edge.bias
-        return found
+        self, f: Float[Tensor, "nodes batch width"], r: Float[Tensor, "nodes batch wide"]
+    ) -> Float[Tensor, "students teachers batch"]:
+        r""":math:`\alpha W_e [z_i; z_j]` of every pair, as the sum of what each end says."""
+        z = torch.cat([self.on_logits(f.flatten(0, 1)), self.on_representation(r.flatten(0, 1))], dim=1)
+        ends = self.config.alpha * (z @ self.on_edge.weight.view(2, -1).mT)
+        as_student, as_teacher = ends.view(*f.shape[:2], 2).unbind(2)
+        return as_student.unsqueeze(1) + as_teacher.unsqueeze(0) + self.config.alpha * self.on_edge.bias
 
-    def _nodes(self, outputs: Decoupled) -> tuple[Tensor, Tensor, Bool[Tensor, "batch students teachers"]]:
+    def _representations(self, r: Tensor, weight: Tensor, share: Tensor) -> Float[Tensor, ""]:
+        """The imitation of representations, or their repulsion."""
+        if self.config.variant == "published" and self.config.nodes == "heterogeneous":
+            # the weights act through their mean over the batch alone
+            return ((overlap(r) * share).sum(dim=2) * weight.sum(dim=2)).sum()
+        return (distance(r.unsqueeze(1), r.unsqueeze(0), self.config.metric) * weight).sum()
+
+    def _nodes(self, outputs: Decoupled) -> tuple[Tensor, Tensor, Bool[Tensor, "students teachers batch"]]:
         """Logits, representations, and which pairs a sample has."""
         nodes: Mapping[Modality, Node] = getattr(outputs, self.config.nodes)
-        present = torch.stack([outputs.encoded[m].present for m in self.modalities], dim=1)
-        f = torch.stack([nodes[m].logits for m in self.modalities], dim=1)
-        r = torch.stack([nodes[m].representation for m in self.modalities], dim=1)
-        return f, r, present.unsqueeze(2) & present.unsqueeze(1) & self.others
+        f = torch.stack([nodes[m].logits for m in self.modalities])
+        r = torch.stack([nodes[m].representation for m in self.modalities])
+        present = outputs.present
+        return f, r, present.unsqueeze(1) & present.unsqueeze(0) & self.others
 
     def _log(self, edges: Float[Tensor, "students teachers"], **values: Tensor) -> None:
         """The parts of the loss, and the mean edge of each pair."""

@@ -96,8 +96,10 @@ class MarginLoss(Distiller):
         self.scale = config.scale
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        pooled = {m: of.pooled for m, of in student.encoded.items()}
-        vectors = student.similarity if isinstance(student, Disentangled) else pooled
+        if isinstance(student, Disentangled):
+            vectors, present = list(student.similarity.values()), student.present.flatten()
+        else:
+            vectors = [of.pooled for of in student.encoded.values()]
+            present = torch.cat([of.present for of in student.encoded.values()])
         gap = label_gap(batch.target).repeat(len(vectors), len(vectors))
-        present = torch.cat([student.encoded[m].present for m in vectors])
-        return margin_loss(torch.cat(list(vectors.values())), gap, self.scale, present)
+        return margin_loss(torch.cat(vectors), gap, self.scale, present)

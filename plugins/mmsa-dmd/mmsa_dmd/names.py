@@ -1,11 +1,11 @@
 """Where each tensor of the published code's state dicts is in ours: the name map, both ways.
 
 The published modalities l, a, v are text, audio, vision, in this order in a recipe. Three things differ beside
-the names. Our Transformers are stacked, with weights [in, out], query, key and value apart. The published
+the names. Our Transformers are stacked, with weights [in, out]. The published
 code orders concatenations over modalities l, v, a. And it flattens the input of `align_c` channel by channel.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import permutations
 
@@ -18,16 +18,15 @@ MODALITIES = {"l": "text", "a": "audio", "v": "vision"}
 """In our order, in which also a memory reads its sources (as published)."""
 CONCATENATED = ("l", "v", "a")
 """The published order of concatenations over modalities."""
-PRODUCTS = {"self_attn.out_proj": "out", "fc1": "inner", "fc2": "outer"}
+PRODUCTS = {"self_attn.in_proj_": "attend", "self_attn.out_proj.": "out", "fc1.": "inner", "fc2.": "outer"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Some rows of a published tensor, and where they are in ours: `ours[index]`, after the changes named here."""
+    """A published tensor, and where it is in ours: `ours[index]`, after the changes named here."""
 
     published: str
     ours: str
-    rows: slice | None = None
     index: tuple[int | slice, ...] = ()
     transposed: bool = False
     squeezed: bool = False
@@ -38,14 +37,13 @@ class Place:
 
     def to_ours(self, x: Tensor) -> Tensor:
         """What stands at `index` of our tensor, from the published one."""
-        x = x if self.rows is None else x[self.rows]
         x = x.squeeze(2) if self.squeezed else x
         x = x if self.row_order is None else x[self.row_order]
         x = x if self.column_order is None else x[:, self.column_order]
         return x.T if self.transposed else x
 
     def to_published(self, x: Tensor) -> Tensor:
-        """The published rows, from our whole tensor."""
+        """The published tensor, from our whole one."""
         x = x[self.index]
         x = x.T if self.transposed else x
         x = x if self.column_order is None else x[:, self.column_order.argsort()]
@@ -55,59 +53,36 @@ class Place:
 
 def transformer(published: str, ours: str, member: int, size: "Size") -> Iterator[Place]:
     """A published Transformer as member of one of our stacks."""
-    dim, weights = size.dim, f"{ours}.weights"
+    weights = f"{ours}.weights"
     for n in range(size.layers):
-        layer = f"{published}.layers.{n}"
-        row, own = n * size.stack + member, n * size.alone + member - size.with_source
-        source = n * size.with_source + member
-        thirds = [slice(part * dim, (part + 1) * dim) for part in range(3)]
-        attention = f"{layer}.self_attn.in_proj"
-        norms = f"{layer}.layer_norms"
-        if member >= size.with_source:
-            yield Place(f"{attention}_weight", f"{weights}.own", index=(own,), transposed=True)
-            yield Place(f"{attention}_bias", f"{weights}.own_bias", index=(own, 0))
-            yield Place(f"{norms}.0.weight", f"{weights}.own_scale", index=(own, slice(None), 0))
-            yield Place(f"{norms}.0.bias", f"{weights}.own_shift", index=(own, 0))
-        else:
-            yield Place(f"{attention}_weight", f"{weights}.query", thirds[0], (source,), transposed=True)
-            yield Place(f"{attention}_bias", f"{weights}.query_bias", thirds[0], (source, 0))
-            for part in (0, 1):
-                key_value = (part, member, slice(None), n)
-                yield Place(f"{attention}_weight", f"{weights}.key_value", thirds[part + 1], key_value, transposed=True)
-                yield Place(f"{attention}_bias", f"{weights}.key_value_bias", thirds[part + 1], (part, member, n))
-            yield Place(f"{norms}.0.weight", f"{weights}.source_scale", index=(source, slice(None), 0))
-            yield Place(f"{norms}.0.bias", f"{weights}.source_shift", index=(source, 0))
+        row = n * size.stack + member
         for theirs, name in PRODUCTS.items():
-            yield Place(f"{layer}.{theirs}.weight", f"{weights}.{name}", index=(row,), transposed=True)
-            yield Place(f"{layer}.{theirs}.bias", f"{weights}.{name}_bias", index=(row, 0))
-        yield Place(f"{norms}.1.weight", f"{weights}.scale", index=(row, slice(None), 0))
-        yield Place(f"{norms}.1.bias", f"{weights}.shift", index=(row, 0))
+            of = f"{published}.layers.{n}.{theirs}"
+            yield Place(f"{of}weight", f"{weights}.{name}", index=(row,), transposed=True)
+            yield Place(f"{of}bias", f"{weights}.{name}_bias", index=(row, 0))
+        for norm, name in enumerate(("attend", "inner")):
+            of = f"{published}.layers.{n}.layer_norms.{norm}"
+            yield Place(f"{of}.weight", f"{weights}.{name}_scale", index=(row, slice(None), 0))
+            yield Place(f"{of}.bias", f"{weights}.{name}_shift", index=(row, 0))
     yield Place(f"{published}.layer_norm.weight", f"{ours}.scale", index=(member, 0))
     yield Place(f"{published}.layer_norm.bias", f"{ours}.shift", index=(member, 0))
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of one of our stacks: Transformers with a source, without one, layers and width."""
+    """Of one of our stacks: how many Transformers, and the layers of each."""
 
-    with_source: int
-    alone: int
+    stack: int
     layers: int
-    dim: int
-
-    @property
-    def stack(self) -> int:
-        """All Transformers."""
-        return self.with_source + self.alone
 
 
-def crossmodal(ours: str, layers: int, dim: int, alone: bool) -> Iterator[Place]:
+def crossmodal(ours: str, layers: int, alone: bool) -> Iterator[Place]:
     """The crossmodal and the memory Transformers of DMD and of MulT; in DMD also those of the shared parts."""
     pairs = list(permutations(MODALITIES, 2))
-    readers = Size(len(pairs), len(MODALITIES) if alone else 0, layers, dim)
+    readers = Size(len(pairs) + (len(MODALITIES) if alone else 0), layers)
     for i, (student, source) in enumerate(pairs):
         yield from transformer(f"trans_{student}_with_{source}", f"{ours}.readers", i, readers)
-    memory = Size(0, len(MODALITIES), max(layers, 3), 2 * dim)
+    memory = Size(len(MODALITIES), max(layers, 3))
     for i, m in enumerate(MODALITIES):
         if alone:
             yield from transformer(f"self_attentions_c_{m}", f"{ours}.readers", len(pairs) + i, readers)
@@ -137,7 +112,7 @@ def network(layers: int, dim: int, lengths: Mapping[str, int], text: str = "enco
     yield from _linear("weight_c", "fusion.shared_gate", 0, shared, shared)
     yield from _head("_c", "fusion.shared_head", 0, shared)
     yield from _head("", "fusion.head", 0, joint)
-    yield from crossmodal("fusion.crossmodal", layers, dim, alone=True)
+    yield from crossmodal("fusion.crossmodal", layers, alone=True)
 
 
 def graph(label: str) -> Iterator[Place]:
@@ -147,7 +122,7 @@ def graph(label: str) -> Iterator[Place]:
         yield Place(f"{theirs}.bias", f"{label}.{ours}.bias")
 
 
-def to_ours(places: Iterator[Place], published: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_ours(places: Iterable[Place], published: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published tensors in our form; `ours` gives the shapes of tensors that hold several of theirs."""
     found: dict[str, Tensor] = {}
     for place in places:
@@ -159,13 +134,9 @@ def to_ours(places: Iterator[Place], published: Mapping[str, Tensor], ours: Mapp
     return found
 
 
-def to_published(places: Iterator[Place], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_published(places: Iterable[Place], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our tensors (weights, or their gradients) under the published names."""
-    found: dict[str, Tensor] = {}
-    for place in places:
-        x = place.to_published(ours[place.ours])
-        found[place.published] = torch.cat([found[place.published], x]) if place.published in found else x
-    return found
+    return {place.published: place.to_published(ours[place.ours]) for place in places}
 
 
 def _linear(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mmsa_core.types import Modality, Outputs
@@ -22,6 +22,8 @@ class Node:
 class Disentangled(Outputs):
     """Each modality's projected sequence (`encoded[m].sequence`) taken apart and put together again."""
 
+    present: Bool[Tensor, "modalities batch"]
+    """Which samples have a frame of each modality, in the order of the mappings."""
     private: Mapping[Modality, Float[Tensor, "batch _time dim"]]
     """What is the modality's own."""
     shared: Mapping[Modality, Float[Tensor, "batch _time dim"]]

@@ -30,10 +30,10 @@ class BranchSupervision(Distiller):
         self.task = context.task
 
     def forward(self, student: Decoupled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        nodes = [*student.homogeneous.items(), *student.heterogeneous.items()]
-        logits = torch.stack([*(node.logits for _, node in nodes), student.shared_logits])
-        everyone = torch.ones(len(batch), dtype=torch.bool, device=logits.device)
-        present = torch.stack([*(student.encoded[m].present for m, _ in nodes), everyone])
+        nodes = [*student.homogeneous.values(), *student.heterogeneous.values()]
+        logits = torch.stack([*(node.logits for node in nodes), student.shared_logits])
+        everyone = torch.ones_like(student.present[:1])
+        present = torch.cat([student.present, student.present, everyone])
         counted = present & (self.task.categories(batch.target) != IGNORE).any(dim=1)
         target = batch.target.expand(len(logits), *batch.target.shape).flatten(0, 1)
         each = self.task.each(logits.flatten(0, 1), target).view(counted.shape)
