@@ -179,7 +179,7 @@ class Nodes:
         there = torch.ones(logits.shape[1], 1, dtype=torch.bool)
         nothing = torch.zeros(logits.shape[1], 1)
         self.encoded = {m: Encoded(nothing.unsqueeze(2), there, nothing) for m in names}
-        self.present = there[:, 0].expand(len(names), -1)
+        self.present = there.expand(-1, len(names))
 
 
 @pytest.mark.golden("dmd_gd_unit")

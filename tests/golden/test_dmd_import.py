@@ -35,7 +35,7 @@ def mmsa(*arguments):
     return result.stdout
 
 
-@pytest.mark.golden("dmd_mosi_small", exclude="dmd_mosi_small_epoch")
+@pytest.mark.golden("dmd_mosi_small", exclude=("dmd_mosi_small_epoch",))
 def test_logits(golden_set, folder):
     loaded = checkpoint.load(folder)
     x = {m: golden_set.tensors[f"in.{m}"] for m in MODALITIES}
@@ -46,7 +46,7 @@ def test_logits(golden_set, folder):
     torch.testing.assert_close(loaded.model(batch).logits, golden_set.tensors["out.output_logit"], **CLOSE)
 
 
-@pytest.mark.golden("dmd_mosi_small", exclude="dmd_mosi_small_epoch")
+@pytest.mark.golden("dmd_mosi_small", exclude=("dmd_mosi_small_epoch",))
 def test_predict(golden_set, folder):
     rows = {m: golden_set.tensors[f"in.{m}"].numpy() for m in MODALITIES}
     rows["id"] = [f"clip$_${row}" for row in range(len(rows["text"]))]

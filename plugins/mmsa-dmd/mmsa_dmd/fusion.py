@@ -77,7 +77,7 @@ class DecoupledFusion(Fusion):
             encoded=encoded,
             joint=joint,
             logits=self.head(joint.unsqueeze(0))[0].squeeze(0),
-            present=torch.stack([encoded[m].present for m in self.modalities]),
+            present=torch.stack([encoded[m].present for m in self.modalities], dim=1),
             private=parts.private,
             shared=parts.shared,
             reconstruction=parts.reconstruction,

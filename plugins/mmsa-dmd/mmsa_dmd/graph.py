@@ -144,7 +144,7 @@ class GraphDistillation(Distiller):
         nodes: Mapping[Modality, Node] = getattr(outputs, self.config.nodes)
         f = torch.stack([nodes[m].logits for m in self.modalities])
         r = torch.stack([nodes[m].representation for m in self.modalities])
-        present = outputs.present
+        present = outputs.present.T
         return f, r, present.unsqueeze(1) & present.unsqueeze(0) & self.others
 
     def _log(self, edges: Float[Tensor, "students teachers"], **values: Tensor) -> None:

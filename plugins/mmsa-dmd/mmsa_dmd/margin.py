@@ -97,7 +97,7 @@ class MarginLoss(Distiller):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         if isinstance(student, Disentangled):
-            vectors, present = list(student.similarity.values()), student.present.flatten()
+            vectors, present = list(student.similarity.values()), student.present.T.flatten()
         else:
             vectors = [of.pooled for of in student.encoded.values()]
             present = torch.cat([of.present for of in student.encoded.values()])

@@ -22,7 +22,7 @@ class Node:
 class Disentangled(Outputs):
     """Each modality's projected sequence (`encoded[m].sequence`) taken apart and put together again."""
 
-    present: Bool[Tensor, "modalities batch"]
+    present: Bool[Tensor, "batch modalities"]
     """Which samples have a frame of each modality, in the order of the mappings."""
     private: Mapping[Modality, Float[Tensor, "batch _time dim"]]
     """What is the modality's own."""

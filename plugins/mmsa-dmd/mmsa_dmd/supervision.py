@@ -32,8 +32,8 @@ class BranchSupervision(Distiller):
     def forward(self, student: Decoupled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         nodes = [*student.homogeneous.values(), *student.heterogeneous.values()]
         logits = torch.stack([*(node.logits for node in nodes), student.shared_logits])
-        everyone = torch.ones_like(student.present[:1])
-        present = torch.cat([student.present, student.present, everyone])
+        present = student.present.T
+        present = torch.cat([present, present, torch.ones_like(present[:1])])
         counted = present & (self.task.categories(batch.target) != IGNORE).any(dim=1)
         target = batch.target.expand(len(logits), *batch.target.shape).flatten(0, 1)
         each = self.task.each(logits.flatten(0, 1), target).view(counted.shape)
