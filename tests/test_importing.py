@@ -283,6 +283,7 @@ def test_importers_are_listed_and_shown(mmsa):
 
 def test_an_unknown_importer_suggests(mmsa):
     message = refused(mmsa, "import", "publishd", "absent.pth", "--out", "run")
-    assert "unknown importer 'publishd'. Did you mean 'fake.published'? Known: fake.number, fake.published" in message
+    assert "unknown importer 'publishd'. Did you mean 'fake.published'?" in message
+    assert "fake.number" in message
     message = refused(mmsa, "import", "fake.number", "absent.pth", "--out", "run")
     assert "importer 'fake.number' of mmsa-fake 0.3: 3 is no function" in message

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,9 @@ class Bert(Encoder):
         """Fine-tuned with the rest, or frozen: in eval mode and without gradient."""
         lr: PositiveFloat | None = None
         """BERT's own learning rate; by default the one of the recipe."""
+        padding: Literal["none", "states"] = "none"
+        """`states`: what BERT makes of [PAD] behind a sentence counts as frames, as in the published codes of MMSA and
+        DMD; results then depend on how far a sentence is padded."""
         then: Then
         """The encoder that reads BERT's last hidden states as its features: `{name: ..., fields}`."""
 
@@ -87,6 +90,7 @@ class Bert(Encoder):
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)
         self.who, self.trainable, self.rate = f"encoder 'bert' of '{modality}'", config.trainable, config.lr
+        self.all_states = config.padding == "states"
         if context.channels[modality] != 3:
             raise UserError(
                 f"{self.who} reads tokens (id, attention mask, segment id), and the data have features of width "
@@ -135,7 +139,8 @@ class Bert(Encoder):
             # states would then depend, in the last bits, on the others.
             attention_mask=attended[:, None, None, :width].expand(-1, 1, width, -1),
         ).last_hidden_state
-        encoded: Encoded = self.then(hidden[:, :time], observed)
+        there = observed.any(dim=1, keepdim=True).expand_as(observed) if self.all_states else observed
+        encoded: Encoded = self.then(hidden[:, :time], there)
         return encoded
 
     def _check_length(self, time: int) -> None:
