@@ -24,6 +24,7 @@ format: $(ENV)/.mmsa-dev
 
 bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py
+	$(BIN)/python bench/dmd.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(ENV)

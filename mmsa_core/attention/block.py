@@ -14,6 +14,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmsa_core.attention.core import attend, attend_backward
+
 EPS = 1e-5
 """Of a layer norm, torch's default."""
 
@@ -93,22 +95,23 @@ class Block(torch.autograd.Function):
             row = torch.arange(len(at), device=at.device)
             before = state.view(len(at), -1, dim)[row, at].view(len(state), -1, dim)
             q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, at].view(len(q), 1, -1)
-        share = attention_weights(q, k, layout.scores)
-        kept = share if layout.keep is None else share * layout.keep
-        seen = _times(merge(torch.bmm(kept, v), before), layout.alive)
+        seen, shares, kepts = attend(q, k, v, layout.scores, layout.keep, layout.heads)
+        seen = _times(merge(seen, before), layout.alive)
         y = before + _times(torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
         n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
         hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
         found = y + _times(torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
-        ctx.save_for_backward(state, *norm1, q, k, v, share, kept, seen, y, n2, *norm2, hidden, *weights, *read)
-        ctx.layout, ctx.sources = layout, 0 if keys is None else len(keys)
+        own = (state, *norm1, q, k, v, seen, y, n2, *norm2, hidden, *weights)
+        ctx.save_for_backward(*own, *shares, *kepts, *read)
+        ctx.layout, ctx.sources, ctx.pieces = layout, 0 if keys is None else len(keys), len(shares)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "stack rows d"]) -> tuple[Tensor | None, ...]:
-        state, mean1, rstd1, q, k, v, share, kept, seen, y, n2, mean2, rstd2, hidden, *rest = ctx.saved_tensors
-        layout, w, read = ctx.layout, Products(*rest[:8]), rest[8:]
+        state, mean1, rstd1, q, k, v, seen, y, n2, mean2, rstd2, hidden, *rest = ctx.saved_tensors
+        layout, w, rest = ctx.layout, Products(*rest[: len(Products._fields)]), rest[len(Products._fields) :]
+        shares, kepts, read = rest[: ctx.pieces], rest[ctx.pieces : 2 * ctx.pieces], rest[2 * ctx.pieces :]
         g = _times(grad, layout.outer)
         to_outer = _product(hidden, g)
         # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
@@ -118,14 +121,7 @@ class Block(torch.autograd.Function):
         g = _times(to_state, layout.attended)
         to_out = _product(seen, g)
         (g,) = split(_times(torch.bmm(g, w.out.mT), layout.alive), layout, 1)
-        to_v = torch.bmm(kept.mT, g)
-        s = torch.bmm(g, v.mT)
-        s = s if layout.keep is None else s.mul_(layout.keep)
-        s = torch.ops.aten._softmax_backward_data(s, share, 2, s.dtype)
-        scale = q.shape[2] ** -0.5
-        # the first argument is not read where beta is 0: a product and its factor in one operation
-        to_k = torch.baddbmm(k, s.mT, q, beta=0, alpha=scale)
-        to_q = torch.baddbmm(q, s, k, beta=0, alpha=scale)
+        to_q, to_k, to_v = attend_backward(g, q, k, v, shares, kepts, layout.keep)
         if layout.at is not None:
             to_q, to_state = _put_back(layout, to_q, to_state, state)
         (g, *to_read), to_attend = _cut_backward(read, (to_q, to_k, to_v), w)
@@ -158,19 +154,6 @@ def _cut_backward(
     products = [_product(x, g) for x, g in zip(read, merged, strict=True)]
     to_weight, to_bias = (torch.cat(parts, dim=2) for parts in zip(*products, strict=True))
     return [torch.bmm(g, weight.mT) for g, weight in zip(merged, weights, strict=True)], (to_weight, to_bias)
-
-
-def attention_weights(
-    query: Float[Tensor, "heads T h"], key: Float[Tensor, "heads K h"], mask: Tensor | None
-) -> Float[Tensor, "heads T K"]:
-    """Softmax of the scaled products of queries and keys."""
-    scale = query.shape[2] ** -0.5
-    if mask is not None and mask.dim() == 2:
-        return torch.baddbmm(mask, query, key.mT, alpha=scale).softmax(dim=2)
-    scores = torch.bmm(query, key.mT).mul_(scale)
-    if mask is not None:
-        scores = scores.view(len(mask), -1, *scores.shape[1:]).add_(mask).view(scores.shape)
-    return scores.softmax(dim=2)
 
 
 def split(x: Float[Tensor, "stack rows all"], layout: Layout, parts: int) -> tuple[Tensor, ...]:
