@@ -103,3 +103,17 @@ def test_several_labels():
 
 def test_conforms():
     testing.check_distiller(MarginLoss)
+
+
+def test_it_reads_the_similarity_of_parts_where_there_is_one(decoupled):
+    full = testing.batch(3, samples=8)
+    made = testing.context(full)
+    student = decoupled(full, made)
+    loss = MarginLoss(MarginLoss.Config(), made)(student, student, full)
+    here = torch.cat([full.present(m) for m in full.observed])
+    x = torch.cat([student.similarity[m] for m in full.observed])[here]
+    torch.testing.assert_close(loss, margin_loss(x, label_gap(full.target.repeat(3)[here]), 0.15))
+
+
+def test_conforms_with_parts(decoupled):
+    testing.check_distiller(MarginLoss, build=decoupled)
