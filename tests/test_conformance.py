@@ -33,7 +33,7 @@ OPTIONS = {
     "projection": {"padding": 3},
     "dmd.encoder": {"padding": 0},  # published: padding behind a sequence adds steps
     "crossmodal": {"padding": 0, "dim": 20, "counts": (2, 3, 4)},  # published: the last step is read, padding or not
-    "dmd.decoupled": {"padding": 0, "dim": 20, "counts": (2, 3, 4)},
+    "dmd.decoupled": {"dim": 20, "counts": (2, 3, 4)},
 }
 """What a check has to know about a component."""
 

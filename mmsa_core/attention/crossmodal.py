@@ -29,7 +29,8 @@ class CrossmodalConfig(ComponentConfig):
     layers: PositiveInt = 4
     """Layers of each Transformer; the memory Transformers have at least 3, as published."""
     causal: bool = True
-    """A frame attends to no later one: query i sees key j when j <= i + |difference of the lengths|."""
+    """A frame attends to no later one: query i sees key j when j <= i + |difference of the lengths|, with `hide` of the
+    lengths without padding."""
     hide: bool = False
     """True: frames that are missing are no keys, the last frame that is there stands for a sequence, and a missing
     modality's part of the joint representation is zero. False, as published: missing frames are zero vectors

@@ -32,6 +32,15 @@ def causal(queries: int, keys: int, device: torch.device, dtype: torch.dtype) ->
     return torch.zeros(queries, keys).masked_fill_(~allowed, -math.inf).to(device, dtype)
 
 
+def causal_from(
+    queries: int, keys: int, longer: Int64[Tensor, " sequences"], dtype: torch.dtype
+) -> Float[Tensor, "sequences queries keys"]:
+    """The same where each sequence has its own difference of lengths: query i sees key j when j <= i + longer."""
+    row = torch.arange(queries, device=longer.device).unsqueeze(1)
+    allowed = torch.arange(keys, device=longer.device) <= row + longer.view(-1, 1, 1)
+    return torch.zeros(allowed.shape, dtype=dtype, device=longer.device).masked_fill_(~allowed, -math.inf)
+
+
 def indices(real: Bool[Tensor, "*batch time"]) -> Int64[Tensor, "*batch time"]:
     """The position of each frame, counted from 1; 0 where there is no frame. Missing frames are counted too."""
     return torch.arange(1, real.shape[-1] + 1, device=real.device) * real

@@ -88,10 +88,18 @@ class Stack(nn.Module):
         found: dict[int, Tensor] = {}
         for members in groups.values():
             read = [source[i] for i in members if i < len(source)]
-            there = stacked([keys[i] for i in members]).real if self.hide else None
-            out = self._run(members, stacked([x[i] for i in members]), stacked(read) if read else None, there, last)
+            own = stacked([x[i] for i in members])
+            there = self._there(own, stacked([keys[i] for i in members])) if self.hide else None
+            out = self._run(members, own, stacked(read) if read else None, there, last)
             found.update(zip(members, out.unbind(0), strict=True))
         return [found[i] for i in range(len(x))]
+
+    @staticmethod
+    def _there(x: Frames, keys: Frames) -> Bool[Tensor, "stack batch K"] | None:
+        """Which keys are there; None where nothing is missing, of the queries either."""
+        if keys.real is None and x.real is not None:
+            return torch.ones(keys.x.shape[:3], dtype=torch.bool, device=keys.x.device)
+        return keys.real
 
     def _run(
         self,
@@ -136,7 +144,7 @@ class Stack(nn.Module):
     def _layouts(self, x: Frames, keys: int, there: Tensor | None, dropped: Tensor | None, last: bool) -> list[Layout]:
         """What each layer knows besides its tensors; the dropout masks of all layers are drawn at once."""
         stack, batch, time, _ = x.x.shape
-        base = Layout(batch, self.heads, self._scores(time, keys, x.x, there))
+        base = Layout(batch, self.heads, self._scores(x, keys, there))
         if base.scores is not None and there is not None:
             alive = (base.scores > HIDDEN / 2).any(dim=3).expand(-1, -1, time)
             base = replace(base, alive=alive.reshape(stack, batch * time, 1).to(x.x.dtype))
@@ -158,20 +166,29 @@ class Stack(nn.Module):
         attended, outer = (factors((stack, rows, dim), residual, x.x) for _ in range(2))
         return replace(layout, attended=attended, outer=outer, inner=factors((stack, rows, 4 * dim), inner, x.x))
 
-    def _scores(self, time: int, keys: int, like: Tensor, there: Tensor | None) -> Tensor | None:
+    def _scores(self, x: Frames, keys: int, there: Bool[Tensor, "stack batch K"] | None) -> Tensor | None:
         """What is added to the scores: [T, K], or where keys are hidden [stack * batch, 1, T, K]."""
-        mask = positions.causal(time, keys, like.device, like.dtype) if self.causal else None
+        time = x.x.shape[2]
         if there is None:
-            return mask
-        hidden = like.new_zeros(there.shape).masked_fill_(~there, HIDDEN).view(-1, 1, 1, keys)
-        return hidden.expand(-1, -1, time, -1) if mask is None else hidden + mask
+            return positions.causal(time, keys, x.x.device, x.x.dtype) if self.causal else None
+        hidden = x.x.new_zeros(there.shape).masked_fill_(~there, HIDDEN).view(-1, 1, 1, keys)
+        if not self.causal:
+            return hidden.expand(-1, -1, time, -1)
+        # lengths without padding, which must not matter where it is hidden
+        longer = (last_frames(x, hide=True) - last_there(there)).abs()
+        return hidden + positions.causal_from(time, keys, longer.flatten(), x.x.dtype).unsqueeze(1)
 
 
 def last_frames(x: Frames, hide: bool) -> Int64[Tensor, "*stack batch"]:
-    """The index of the frame that stands for each sequence."""
+    """The index of the frame that stands for each sequence: the last step, or with `hide` the last that is there."""
     if not hide or x.real is None:
         return torch.full(x.x.shape[:-2], x.x.shape[-2] - 1, device=x.x.device)
-    return (positions.indices(x.real).amax(dim=-1) - 1).clamp(min=0)
+    return last_there(x.real)
+
+
+def last_there(real: Bool[Tensor, "*stack batch T"]) -> Int64[Tensor, "*stack batch"]:
+    """The index of the last frame that is there; 0 where none is."""
+    return (positions.indices(real).amax(dim=-1) - 1).clamp(min=0)
 
 
 def stacked(frames: Sequence[Frames]) -> Frames:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from mmsa_core.attention import positions
+from mmsa_core.attention import core, positions
 from mmsa_core.attention.stack import Frames, Rates, Stack
 
 DIM, HEADS, BATCH = 8, 2, 3
@@ -81,7 +81,8 @@ def reference(stack, member, x, source=None):
     queries, keys = state.shape[1], read.shape[1]
     seen = torch.ones(len(state), queries, keys, dtype=torch.bool)
     if stack.causal:
-        seen &= torch.arange(keys) <= torch.arange(queries).unsqueeze(1) + abs(queries - keys)
+        longer = (torch.tensor(standing(stack, x)) - torch.tensor(standing(stack, key))).abs()
+        seen &= torch.arange(keys) <= torch.arange(queries).unsqueeze(1) + longer.view(-1, 1, 1)
     if stack.hide and key.real is not None:
         seen &= key.real.unsqueeze(1)
     for first, second, (weight, bias), out, inner, outer in layers:
@@ -189,6 +190,41 @@ def test_random_masks(data):
         return Frames(frames.x.detach().masked_fill(~real.unsqueeze(2), 0.0).requires_grad_(), real)
 
     check(stack, [masked(f) for f in x], [masked(f) for f in source], last=data.draw(st.booleans()))
+
+
+@pytest.fixture(params=[1, 60])
+def pieces(request, monkeypatch):
+    """Attention in pieces of one sample, and of a few (of up to 36 weights in each of two heads)."""
+    monkeypatch.setattr(core, "PIECE", request.param)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("hide", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_in_pieces(hide, last):
+    check(*made("both in several groups", holes=True, hide=hide), last)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_pieces_have_the_same_dropout(monkeypatch):
+    stack, x, source = made("both in one group", holes=True, hide=True, rates=Rates([0.4] * 3))
+    found = {}
+    for piece in (core.PIECE, None):
+        monkeypatch.setattr(core, "PIECE", piece)
+        torch.manual_seed(2)
+        out = stack.train()(x, source)
+        found[piece] = *out, *torch.autograd.grad(sum(o.square().sum() for o in out), list(stack.parameters()))
+    ours, whole = found.values()
+    torch.testing.assert_close(ours, whole, **CLOSE)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_the_place_in_a_batch_does_not_matter_to_the_last_bit():
+    stack, *parts = made("both in one group")
+    parts, order = [[Frames(f.x.float()) for f in part] for part in parts], torch.tensor([2, 0, 1])
+    moved = [[Frames(f.x[order]) for f in part] for part in parts]
+    for a, b in zip(stack.float()(*moved), stack(*parts), strict=True):
+        assert torch.equal(a, b[order])
 
 
 def test_keys_that_are_not_there_have_no_influence():

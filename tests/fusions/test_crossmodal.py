@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 
 from mmsa_core import testing
@@ -133,3 +134,15 @@ def test_the_memory_has_three_layers_at_least():
     for layers, memory in ((1, 3), (3, 3), (4, 4)):
         fusion = build("text", "audio", layers=layers)
         assert (fusion.crossmodal.readers.layers, fusion.crossmodal.memory.layers) == (layers, memory)
+
+
+def test_padding_one_modality_alone_does_not_matter_with_hide():
+    full = testing.batch(3)
+    made = testing.context(full, dim=20)
+    torch.manual_seed(0)
+    fusion = MultimodalTransformer(MultimodalTransformer.Config(heads=5, layers=1, hide=True), made).eval()
+    encoded = testing.encoded(full, made)
+    audio = encoded["audio"]
+    more = {"sequence": F.pad(audio.sequence, (0, 0, 0, 3)), "observed": F.pad(audio.observed, (0, 3))}
+    longer = encoded | {"audio": replace(audio, **more)}
+    torch.testing.assert_close(fusion(longer).joint, fusion(encoded).joint, rtol=0, atol=1e-6)

@@ -36,7 +36,7 @@ class DecoupledFusion(Fusion):
         """As the published code computes it, or as its description says: there the gates multiply what they gate."""
         reading: Literal["flatten", "pooled"] = "flatten"
         """How the heads of one modality's shared part read its sequence: all steps side by side (as published; the
-        longest sequence of the training data fixes the length), or their mean (any length)."""
+        longest sequence of the data fixes the length), or their mean (any length)."""
 
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)

@@ -23,8 +23,8 @@ class Flatten:
         if more < 0:
             raise UserError(
                 f"fusion 'dmd.decoupled' was built for {self.length} steps of '{self.modality}' and got "
-                f"{self.length - more}: with reading: flatten the longest sequence of the training data fixes the "
-                "length. Cut the sequences, or train with model.fusion.reading: pooled, which takes any length"
+                f"{self.length - more}: with reading: flatten the longest sequence of its own data fixes the length. "
+                "Cut the sequences, or train with model.fusion.reading: pooled, which takes any length"
             )
         if not more:
             return encoded

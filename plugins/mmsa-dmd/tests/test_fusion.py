@@ -240,7 +240,7 @@ def test_padding_does_not_matter(fields):
 @pytest.mark.parametrize("variant", ["published", "described"])
 def test_it_conforms_but_for_padding(variant):
     config = DecoupledFusion.Config(heads=10, layers=1, variant=variant, reading="pooled")
-    testing.check_fusion(DecoupledFusion, config, dim=20, counts=(2, 4), tasks=testing.TASKS[:1], padding=0)
+    testing.check_fusion(DecoupledFusion, config, dim=20, counts=(4,), tasks=testing.TASKS[:1], padding=0)
 
 
 def test_it_conforms_for_every_task():
