@@ -17,7 +17,12 @@ ENCODERS = {
         "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3},
         "then": {"name": "pooled"},
     },
+    "projection": {"padding": "same"},
+    "dmd.encoder": {"kernel": 3, "padding": "same"},
 }
+PAIRS = {"heads": 2, "layers": 1, "hide": True}
+"""Fusions of pairs of modalities, in the form in which padding does not matter."""
+FUSIONS = {"crossmodal": PAIRS, "dmd.decoupled": {**PAIRS, "reading": "pooled"}}
 NAMES = st.lists(st.sampled_from(["text", "audio", "vision", "gaze"]), min_size=1, max_size=4, unique=True)
 
 
@@ -26,7 +31,7 @@ def network(encoder, fusion, of, task):
         {
             "dim": 8,
             "encoders": {m: {"name": encoder, **ENCODERS.get(encoder, {})} for m in of.features},
-            "fusion": {"name": fusion},
+            "fusion": {"name": fusion, **FUSIONS.get(fusion, {})},
         }
     )
     context = testing.context(of, task)
@@ -41,6 +46,7 @@ def network(encoder, fusion, of, task):
 )
 def test_unobserved_frames_change_nothing(encoder, fusion, names, samples, seed, frames, rate):
     task = testing.TASKS[0]
+    names = [*names, "touch"] if fusion in FUSIONS and len(names) == 1 else names
     full = testing.batch(names, samples=samples, task=task, seed=seed)
     full = testing.tokens(full, vocabulary=30) if registry.encoders.get(encoder).raw else full
     dropout = registry.maskers.get("frame_dropout")
