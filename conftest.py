@@ -1,9 +1,27 @@
-"""For all tests: what hypothesis tries is the same in every run; HYPOTHESIS_PROFILE=explore tries something new."""
+"""For all tests: the command, and what hypothesis tries: the same in every run (HYPOTHESIS_PROFILE=explore: new)."""
 
 import os
 
+import pytest
+from click.testing import CliRunner
 from hypothesis import settings
+
+from mmsa_core.cli import main
 
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture
+def mmsa(tmp_path, monkeypatch):
+    """The command, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, list(map(str, arguments)))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run

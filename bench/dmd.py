@@ -8,7 +8,6 @@ within this one process, so ratios carry over to other machines and absolute tim
 of a process for each.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from measure import Figure, alternate, operations, peak_mebibytes
+from measure import Figure, Found, alternate, arguments, environment, operations, peak_mebibytes
 from peer_dmd import Published, check
-from train import Found, environment
 
 from mmsa_core import data, recipe_file
 from mmsa_core.recipe import Recipe
@@ -71,14 +69,9 @@ QUICK = Size(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(str(__doc__))
     parser.add_argument("--peer", type=Path, metavar="PATH", help="also measure the public code in this checkout")
-    parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to see that everything runs; figures mean nothing"
-    )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch; by default its own choice")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each is timed")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = parser.parse_args()
     if options.peer is not None:
         check(options.peer)

@@ -1,14 +1,21 @@
 """Timing of alternatives side by side, so that what else the machine does hits all of them alike."""
 
+import os
+import platform
 import resource
 import sys
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,26 @@ def operations(call: Callable[[], None]) -> int:
     with found:
         call()
     return found.count
+
+
+def arguments(description: str) -> ArgumentParser:
+    """The options that every bench has."""
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that everything runs; figures mean nothing"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch; by default its own choice")
+    return parser
+
+
+def environment() -> Found:
+    """What absolute times depend on."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }

@@ -6,21 +6,17 @@ Figures are medians with minimum and maximum. What is compared runs alternately 
 so ratios carry over to other machines and absolute times do not.
 """
 
-import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import torch
 from loops import difference
-from measure import Figure, alternate, peak_mebibytes
+from measure import Figure, Found, alternate, arguments, environment, peak_mebibytes
 from parts import CPU, MOSI, QUICK, Parts, Size, parts, recipe
 from rich.console import Console
 
@@ -36,16 +32,10 @@ TERMS = ("scd", "cpd", "rcd")
 TOLERANCE = 1e-9
 """Largest relative difference allowed between a term and its loops, in float64."""
 CACHE_TARGET, LOOPS_TARGET = 1.1, 4.0
-Found = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to see that everything runs; figures mean nothing"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch; by default its own choice")
+    parser = arguments(str(__doc__))
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs of the full run; by default the recipe's")
     options = parser.parse_args()
     if options.threads is not None:
@@ -68,18 +58,6 @@ def main() -> None:
     report(found)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1, default=asdict) + "\n", encoding="utf-8")
-
-
-def environment() -> Found:
-    """What absolute times depend on."""
-    return {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
 
 
 def full_run(size: Size) -> Found:

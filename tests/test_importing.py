@@ -9,11 +9,9 @@ from hashlib import sha256
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner
 from torch import nn
 
 from mmsa_core import assemble, checkpoint, data, registry
-from mmsa_core.cli import main
 from mmsa_core.runner import predict
 
 CHANNELS = {"text": 6, "audio": 4, "vision": 5}
@@ -55,7 +53,7 @@ NUMBER = 3
 
 
 @pytest.fixture
-def mmsa(tmp_path, monkeypatch):
+def mmsa(mmsa, tmp_path, monkeypatch):
     """The command, in a folder of its own, beside a distribution with importers."""
     info = tmp_path / "dist" / "mmsa_fake-0.3.dist-info"
     info.mkdir(parents=True)
@@ -66,15 +64,7 @@ def mmsa(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "dist")
     monkeypatch.setattr(registry.importers, "_loaded", {})
     registry.metadata.cache_clear()
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        result = CliRunner().invoke(main, list(map(str, arguments)))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    yield run
+    yield mmsa
     registry.metadata.cache_clear()
     sys.modules.pop("fake_importer", None)
 

@@ -1,7 +1,7 @@
 """One layer of stacked Transformers, with its gradient written out.
 
-Autograd would record some ninety operations per layer, most of them views and copies; written out it is
-a third less, and on small widths the number of operations is what a step costs. Symbols as in `stack`;
+Autograd would record many more operations, most of them views and copies, and on small widths the number of
+operations is what a step costs (`bench/dmd.py` counts them). Symbols as in `stack`;
 rows = samples and their frames on one axis; heads = stack * batch * heads.
 """
 

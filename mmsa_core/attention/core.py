@@ -1,7 +1,7 @@
 """Attention weights, their dropout and the weighted values, forward and backward.
 
 On a CPU they are computed in pieces that stay in a core's cache: the tables of weights are by far the largest
-tensors of a step, and to and from memory they would take two to three times as long. Elsewhere in one piece.
+tensors of a step, and they would go to memory and back at every operation. Elsewhere in one piece.
 """
 
 from collections.abc import Sequence

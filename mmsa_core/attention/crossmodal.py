@@ -11,6 +11,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from mmsa_core.attention.heads import check_heads
 from mmsa_core.attention.stack import Frames, Rates, Stack, last_frames
 from mmsa_core.components import ComponentConfig, Context
 from mmsa_core.errors import UserError
@@ -116,12 +117,7 @@ def check(config: CrossmodalConfig, context: Context, who: str) -> None:
             f"{who} joins pairs of modalities, but model.encoders names only {', '.join(context.channels)}; "
             "name at least two, or use fusion concat"
         )
-    if context.dim % config.heads:
-        fitting = ", ".join(str(n) for n in range(1, context.dim + 1) if context.dim % n == 0)
-        raise UserError(
-            f"{who}: {config.heads} heads do not divide the model's width {context.dim}. "
-            f"Numbers of heads that fit: {fitting}; or change the model's dim."
-        )
+    check_heads(who, config.heads, context.dim)
     if isinstance(config.attention_dropout, dict):
         for modality in config.attention_dropout:
             if modality not in context.channels:

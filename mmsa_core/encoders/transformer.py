@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor, nn
 
+from mmsa_core.attention.heads import check_heads
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
-from mmsa_core.errors import UserError
 from mmsa_core.types import Encoded, Modality
 
 
@@ -44,12 +44,7 @@ class TransformerEncoder(Encoder):
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)
         dim = context.dim
-        if dim % config.heads:
-            fitting = ", ".join(str(n) for n in range(1, dim + 1) if dim % n == 0)
-            raise UserError(
-                f"transformer encoder of '{modality}': {config.heads} heads do not divide the model's width {dim}. "
-                f"Numbers of heads that fit: {fitting}; or change the model's dim."
-            )
+        check_heads(f"transformer encoder of '{modality}'", config.heads, dim)
         self.positions = config.positions
         self.convolution = nn.Conv1d(context.channels[modality], dim, config.kernel, padding="same")
         width = max(1, round(config.feedforward * dim))

@@ -18,7 +18,7 @@ def recipe(golden, axis="frame", **train):
         label: {
             "name": "dmd.graph",
             "weight": 0.05,
-            "nodes": f"{label}geneous" if label == "homo" else "heterogeneous",
+            "nodes": nodes,
             "hidden": distill[label]["gd_size"],
             "priors": priors(distill, label),
             "prior_temperature": distill["prior_temperature"],
@@ -28,10 +28,8 @@ def recipe(golden, axis="frame", **train):
             "metric": distill["metric"],
             "alpha": distill["alpha"],
         }
-        for label in ("homo", "hetero")
+        for label, nodes in (("homo", "homogeneous"), ("hetero", "heterogeneous"))
     }
-    for label, nodes in (("homo", "homogeneous"), ("hetero", "heterogeneous")):
-        graphs[label]["nodes"] = nodes
     data: dict[str, Any] = {
         "name": "golden",
         "data": {"name": "synthetic"},

@@ -23,10 +23,6 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 VARIANTS = {"published_torch19": "batch", "fork_framewise": "frame"}
 
 
-def whole(golden_set):
-    return "loss_scalars" in golden_set.json
-
-
 def produced(out):
     """Our outputs under the published names."""
     found = {"output_logit": out.logits, "logits_c": out.shared_logits}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.errors import UserError
 from mmsa_core.types import Batch, Modality, Outputs
+from mmsa_dmd.cosine import unit
 from mmsa_dmd.outputs import Decoupled, Node
 
 Metric = Literal["l1", "l2", "cosine"]
@@ -34,9 +35,9 @@ def distance(
 
 
 def overlap(r: Float[Tensor, "nodes batch width"]) -> Float[Tensor, "students teachers batch"]:
-    """The positive part of the cosine of every two nodes (as torch's CosineEmbeddingLoss: 1e-12 under the roots)."""
-    unit = r * (r.square().sum(dim=2, keepdim=True) + 1e-12).rsqrt()
-    return (unit.unsqueeze(1) * unit.detach().unsqueeze(0)).sum(dim=3).clamp(min=0)
+    """The positive part of the cosine of every two nodes; the teacher learns nothing from it."""
+    direction = unit(r, dim=2)
+    return (direction.unsqueeze(1) * direction.detach().unsqueeze(0)).sum(dim=3).clamp(min=0)
 
 
 def shares(x: Float[Tensor, "*pair batch"], counted: Bool[Tensor, "*pair batch"]) -> Float[Tensor, "*pair batch"]:

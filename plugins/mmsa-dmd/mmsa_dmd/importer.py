@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmsa_core import assemble, recipe_file
+from mmsa_core.attention.heads import fitting
 from mmsa_core.errors import UserError
 from mmsa_core.importing import Imported
 from mmsa_core.types import Modality
@@ -232,13 +233,13 @@ def _check_overrides(changed: Mapping[str, Any], sizes: Sizes) -> None:
         widths = " and ".join(f"{width} ({known.heads})" for width, known in PUBLISHED.items())
         raise UserError(
             f"a checkpoint does not say its number of attention heads; it is known for the published widths {widths}, "
-            f"and this one has {sizes.dim}. Add --set {FUSION_HEADS}=N, one of {_divisors(sizes.dim)}"
+            f"and this one has {sizes.dim}. Add --set {FUSION_HEADS}=N, one of {fitting(sizes.dim)}"
         )
     if sizes.bert and _at(changed, BERT_HEADS) is None:
         hidden = sizes.bert["hidden"]
         raise UserError(
             f"a checkpoint does not say BERT's number of heads; Google's are {HEAD_WIDTH} wide, which does not divide "
-            f"its width {hidden}. Add --set {BERT_HEADS}=N, one of {_divisors(hidden)}"
+            f"its width {hidden}. Add --set {BERT_HEADS}=N, one of {fitting(hidden)}"
         )
     encoders = _at(changed, "model.encoders")
     if isinstance(encoders, dict) and list(encoders) != list(MODALITIES.values()):
@@ -269,7 +270,3 @@ def _at(data: Any, key: str) -> Any:
     for part in key.split("."):
         data = data.get(part) if isinstance(data, dict) else None
     return data
-
-
-def _divisors(width: int) -> str:
-    return ", ".join(str(n) for n in range(1, width + 1) if width % n == 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
+from mmsa_dmd.cosine import unit
 from mmsa_dmd.outputs import Disentangled
 
 
@@ -30,9 +31,8 @@ def margin_loss(
     A holds the anchors that have both positives and negatives; zero if none has. Items that are not
     `counted` are left out altogether.
     """
-    # 1e-8 under the root, as published: a zero item has cosine 0 and a finite gradient.
-    unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
-    cosine = unit @ unit.T
+    direction = unit(x, dim=1, floor=1e-8)  # as published
+    cosine = direction @ direction.T
     pairs = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
     if counted is not None:
         pairs = pairs & counted.unsqueeze(0) & counted.unsqueeze(1)

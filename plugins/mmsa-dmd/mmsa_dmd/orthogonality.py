@@ -8,13 +8,13 @@ from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
+from mmsa_dmd.cosine import unit
 from mmsa_dmd.outputs import Disentangled, steps
 
 
 def overlap(s: Float[Tensor, "batch time dim"], c: Float[Tensor, "batch time dim"], axis: int) -> Float[Tensor, "..."]:
-    """The positive part of the cosine along an axis, as torch's CosineEmbeddingLoss has it (1e-12 under the roots)."""
-    size = ((s.square().sum(dim=axis) + 1e-12) * (c.square().sum(dim=axis) + 1e-12)).sqrt()
-    return ((s * c).sum(dim=axis) / size).clamp(min=0)
+    """The positive part of the cosine along an axis."""
+    return (unit(s, axis) * unit(c, axis)).sum(dim=axis).clamp(min=0)
 
 
 class Orthogonality(Distiller):

@@ -36,9 +36,7 @@ class Disentangled(Outputs):
     """One vector of the shared part, for the margin loss."""
 
 
-def steps(
-    outputs: Disentangled,
-) -> tuple[list[Modality], Float[Tensor, "batch steps"]]:
+def steps(outputs: Disentangled) -> tuple[list[Modality], Float[Tensor, "batch steps"]]:
     """The modalities, and the share of each of their steps, one modality after the other, in a sum of means.
 
     A sum over all steps weighted by it is the sum over modalities of the mean over the steps that are there.

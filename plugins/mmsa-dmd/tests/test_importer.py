@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner
 from mmsa_dmd import names
 
 from mmsa_core import assemble, recipe_file
-from mmsa_core.cli import main
 from mmsa_core.encoders import pretrained
 from mmsa_core.types import Batch
 
@@ -20,20 +18,6 @@ WIDTHS = {"text": 9, "audio": 4, "vision": 5}
 KERNELS = {"text": 5, "audio": 1, "vision": 3}  # as on MOSEI
 LENGTHS = {"text": 8, "audio": 8, "vision": 8}
 HEADS = ("--set", "model.fusion.heads=2")
-
-
-@pytest.fixture
-def mmsa(tmp_path, monkeypatch):
-    """The command, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        result = CliRunner().invoke(main, list(map(str, arguments)))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
 
 
 def network(dim=6, heads=2, widths=WIDTHS, kernels=KERNELS, lengths=LENGTHS, layers=1):
