@@ -94,24 +94,23 @@ class Block(torch.autograd.Function):
         if at is not None:
             row = torch.arange(len(at), device=at.device)
             before = state.view(len(at), -1, dim)[row, at].view(len(state), -1, dim)
-            q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, at].view(len(q), 1, -1)
-        seen, shares, kepts = attend(q, k, v, layout.scores, layout.keep, layout.heads)
+            q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, :, at].view(len(q), -1, 1)
+        seen = attend(q, k, v, layout.scores, layout.keep, layout.heads)
         seen = _times(merge(seen, before), layout.alive)
         y = before + _times(torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
         n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
         hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
         found = y + _times(torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
         own = (state, *norm1, q, k, v, seen, y, n2, *norm2, hidden, *weights)
-        ctx.save_for_backward(*own, *shares, *kepts, *read)
-        ctx.layout, ctx.sources, ctx.pieces = layout, 0 if keys is None else len(keys), len(shares)
+        ctx.save_for_backward(*own, *read)
+        ctx.layout, ctx.sources = layout, 0 if keys is None else len(keys)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "stack rows d"]) -> tuple[Tensor | None, ...]:
         state, mean1, rstd1, q, k, v, seen, y, n2, mean2, rstd2, hidden, *rest = ctx.saved_tensors
-        layout, w, rest = ctx.layout, Products(*rest[: len(Products._fields)]), rest[len(Products._fields) :]
-        shares, kepts, read = rest[: ctx.pieces], rest[ctx.pieces : 2 * ctx.pieces], rest[2 * ctx.pieces :]
+        layout, w, read = ctx.layout, Products(*rest[: len(Products._fields)]), rest[len(Products._fields) :]
         g = _times(grad, layout.outer)
         to_outer = _product(hidden, g)
         # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
@@ -121,7 +120,7 @@ class Block(torch.autograd.Function):
         g = _times(to_state, layout.attended)
         to_out = _product(seen, g)
         (g,) = split(_times(torch.bmm(g, w.out.mT), layout.alive), layout, 1)
-        to_q, to_k, to_v = attend_backward(g, q, k, v, shares, kepts, layout.keep)
+        to_q, to_k, to_v = attend_backward(g, q, k, v, layout.scores, layout.keep, layout.heads)
         if layout.at is not None:
             to_q, to_state = _put_back(layout, to_q, to_state, state)
         (g, *to_read), to_attend = _cut_backward(read, (to_q, to_k, to_v), w)
@@ -157,20 +156,17 @@ def _cut_backward(
 
 
 def split(x: Float[Tensor, "stack rows all"], layout: Layout, parts: int) -> tuple[Tensor, ...]:
-    """The last axis cut into `parts`, and each into heads [heads, T, h]."""
+    """The last axis cut into `parts`, and each into heads, channels first [heads, h, T]."""
     sequences, wide = len(x) * layout.batch, x.shape[2] // (parts * layout.heads)
-    if parts == 1:
-        return (x.view(sequences, -1, layout.heads, wide).transpose(1, 2).flatten(0, 1),)
-    cut = x.view(sequences, -1, parts, layout.heads, wide).permute(2, 0, 3, 1, 4)
+    cut = x.view(sequences, -1, parts, layout.heads, wide).permute(2, 0, 3, 4, 1)
     return torch.unbind(cut.flatten(1, 2))
 
 
-def merge(x: Float[Tensor, "*parts heads T h"], like: Float[Tensor, "stack rows d"]) -> Float[Tensor, "stack rows all"]:
+def merge(x: Float[Tensor, "*parts heads h T"], like: Float[Tensor, "stack rows d"]) -> Float[Tensor, "stack rows all"]:
     """The heads of each frame side by side, part after part: what `split` undoes."""
     parts = len(x) if x.dim() == 4 else 1
-    heads = like.shape[2] // x.shape[-1]
-    cut = x.view(parts, -1, heads, *x.shape[-2:])
-    return cut.permute(1, 3, 0, 2, 4).reshape(len(like), -1, parts * like.shape[2])
+    cut = x.view(parts, -1, like.shape[2], x.shape[-1])
+    return cut.permute(1, 3, 0, 2).reshape(len(like), -1, parts * like.shape[2])
 
 
 def _times(x: Tensor, factor: Tensor | None) -> Tensor:
@@ -197,6 +193,6 @@ def _put_back(layout: Layout, to_q: Tensor, to_state: Tensor, state: Tensor) -> 
     row, dim = torch.arange(sequences, device=state.device), state.shape[2]
     whole = torch.zeros_like(state).view(sequences, -1, dim)
     whole[row, layout.at] = to_state.view(sequences, dim)
-    queries = to_q.new_zeros(sequences, layout.heads, whole.shape[1], to_q.shape[2])
-    queries[row, :, layout.at] = to_q.view(sequences, layout.heads, -1)
-    return queries.view(len(to_q), -1, to_q.shape[2]), whole.view(state.shape)
+    queries = to_q.new_zeros(sequences, layout.heads, to_q.shape[1], whole.shape[1])
+    queries[row, :, :, layout.at] = to_q.view(sequences, layout.heads, -1)
+    return queries.view(len(to_q), -1, whole.shape[1]), whole.view(state.shape)
