@@ -66,43 +66,62 @@ class Layout:
         return replace(self, at=at, scores=scores, alive=alive, keep=None if self.keep is None else self.keep[:, :1])
 
 
-class Block(torch.autograd.Function):
+def layer(
+    layout: Layout,
+    state: Float[Tensor, "stack rows d"],
+    keys: Float[Tensor, "sources keys d"] | None,
+    values: Float[Tensor, "sources keys d"] | None,
+    w: Products,
+) -> Float[Tensor, "stack rows d"]:
     r"""Attention and feed-forward part, each added to its input.
 
     .. math:: y = x + \mathrm{MHA}(LN(x), k, v), \qquad x' = y + W_2\,\mathrm{relu}(W_1 LN(y))
 
     The first Transformers read `keys` and `values` (normed sources), the others LN(x) itself.
     """
+    if torch.is_grad_enabled():
+        found: Tensor = Block.apply(layout, state, keys, values, *w)  # type: ignore[no-untyped-call]
+        return found
+    return _compute(layout, state, keys, values, w)[0]
+
+
+def _compute(
+    layout: Layout, state: Tensor, keys: Tensor | None, values: Tensor | None, w: Products
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The layer's result, what its gradient needs, and what queries, keys and values were made of."""
+    dim = state.shape[2]
+    n1, *norm1 = torch.native_layer_norm(state, (dim,), None, None, EPS)
+    read: tuple[Tensor, ...] = (n1,)
+    if keys is not None and values is not None:
+        sources = (keys, values)
+        if len(keys) < len(n1):
+            alone = n1[len(keys) :]
+            sources = torch.cat([keys, alone]), torch.cat([values, alone])
+        read = (n1, *sources)
+    q, k, v = _cut(layout, read, w)
+    before, at = state, layout.at
+    if at is not None:
+        row = torch.arange(len(at), device=at.device)
+        before = state.view(len(at), -1, dim)[row, at].view(len(state), -1, dim)
+        q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, :, at].view(len(q), -1, 1)
+    seen = attend(q, k, v, layout.scores, layout.keep, layout.heads)
+    seen = _times(merge(seen, before), layout.alive)
+    y = _added(before, torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
+    n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
+    hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
+    found = _added(y, torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
+    return found, (state, *norm1, q, k, v, seen, y, n2, *norm2, hidden), read
+
+
+class Block(torch.autograd.Function):
+    """`layer`, with its gradient."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        layout: Layout,
-        state: Float[Tensor, "stack rows d"],
-        keys: Float[Tensor, "sources keys d"] | None,
-        values: Float[Tensor, "sources keys d"] | None,
-        *weights: Tensor,
-    ) -> Float[Tensor, "stack rows d"]:
-        w, dim = Products(*weights), state.shape[2]
-        n1, *norm1 = torch.native_layer_norm(state, (dim,), None, None, EPS)
-        read: tuple[Tensor, ...] = (n1,)
-        if keys is not None and values is not None:
-            alone = n1[len(keys) :]
-            read = (n1, *(torch.cat([x, alone]) if len(alone) else x for x in (keys, values)))
-        q, k, v = _cut(layout, read, w)
-        before, at = state, layout.at
-        if at is not None:
-            row = torch.arange(len(at), device=at.device)
-            before = state.view(len(at), -1, dim)[row, at].view(len(state), -1, dim)
-            q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, :, at].view(len(q), -1, 1)
-        seen = attend(q, k, v, layout.scores, layout.keep, layout.heads)
-        seen = _times(merge(seen, before), layout.alive)
-        y = before + _times(torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
-        n2, *norm2 = torch.native_layer_norm(y, (dim,), None, None, EPS)
-        hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
-        found = y + _times(torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
-        own = (state, *norm1, q, k, v, seen, y, n2, *norm2, hidden, *weights)
-        ctx.save_for_backward(*own, *read)
+        ctx: Any, layout: Layout, state: Tensor, keys: Tensor | None, values: Tensor | None, *weights: Tensor
+    ) -> Tensor:
+        found, needed, read = _compute(layout, state, keys, values, Products(*weights))
+        ctx.save_for_backward(*needed, *weights, *read)
         ctx.layout, ctx.sources = layout, 0 if keys is None else len(keys)
         return found
 
@@ -167,6 +186,10 @@ def merge(x: Float[Tensor, "*parts heads h T"], like: Float[Tensor, "stack rows 
     parts = len(x) if x.dim() == 4 else 1
     cut = x.view(parts, -1, like.shape[2], x.shape[-1])
     return cut.permute(1, 3, 0, 2).reshape(len(like), -1, parts * like.shape[2])
+
+
+def _added(x: Tensor, more: Tensor, factor: Tensor | None) -> Tensor:
+    return more.add_(x) if factor is None else torch.addcmul(x, more, factor)
 
 
 def _times(x: Tensor, factor: Tensor | None) -> Tensor:

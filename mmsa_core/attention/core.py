@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-PIECE: int | None = 2**18
-"""Attention weights of one piece on a CPU (one MiB); None: all at once, as on other devices."""
+PIECE: int | None = 2**19
+"""Attention weights of one piece on a CPU (two MiB); None: all at once, as on other devices."""
 
 
 def attend(

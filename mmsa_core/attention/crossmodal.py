@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmsa_core.attention.heads import check_heads
-from mmsa_core.attention.stack import Frames, Rates, Stack, last_frames
+from mmsa_core.attention.stack import Frames, Rates, Stack
 from mmsa_core.components import ComponentConfig, Context
 from mmsa_core.errors import UserError
 from mmsa_core.types import Encoded, Modality
@@ -95,19 +95,17 @@ class Crossmodal(nn.Module):
         """The last frame of each modality's memory, and of each Transformer that reads alone."""
         own = [] if alone is None else [alone[m] for m in self.alone]
         queries = [*(sequences[m] for m, _ in self.pairs), *own]
-        read = self.readers(queries, [sequences[s] for _, s in self.pairs])
+        alone_at = range(len(self.pairs), len(queries))
+        read = self.readers(queries, [sequences[s] for _, s in self.pairs], last=alone_at)
         got: dict[Modality, list[Tensor]] = {m: [] for m in self.modalities}
         for (modality, _), x in zip(self.pairs, read, strict=False):
             got[modality].append(x)
         real = {m: sequences[m].real if self.hide else None for m in self.modalities}
-        memory = self.memory([Frames(torch.cat(got[m], dim=2), real[m]) for m in self.modalities], last=True)
-        last = {m: self._last(x, frames) for m, x, frames in zip(self.alone, read[len(self.pairs) :], own, strict=True)}
+        memory = self.memory(
+            [Frames(torch.cat(got[m], dim=2), real[m]) for m in self.modalities], last=range(len(real))
+        )
+        last = {m: read[at] for m, at in zip(self.alone, alone_at, strict=True)}
         return dict(zip(self.modalities, memory, strict=True)), last
-
-    def _last(self, x: Float[Tensor, "batch T d"], frames: Frames) -> Float[Tensor, "batch d"]:
-        if not self.hide:
-            return x[:, -1]
-        return x[torch.arange(len(x), device=x.device), last_frames(frames, self.hide)]
 
 
 def check(config: CrossmodalConfig, context: Context, who: str) -> None:

@@ -6,8 +6,9 @@ stack = Transformers, T = frames of the query, K = frames of the source, d = wid
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mmsa_core.attention import positions
-from mmsa_core.attention.block import Block, Layout
+from mmsa_core.attention.block import Layout, Products, layer
 from mmsa_core.attention.dropout import LEVELS, dropout, factors, keep_mask, levels
 from mmsa_core.attention.weights import Weights
 
@@ -52,6 +53,9 @@ class Stack(nn.Module):
     stands for a sequence; without it (as published) every frame is a key, and the last step stands for it.
     """
 
+    apart: ClassVar[bool | None] = None
+    """Whether each Transformer is computed by itself; None: on a CPU, where the tensors of one stay in the cache, while
+    those of all do not. Elsewhere the number of operations counts."""
     dropped: Tensor
     """How many of the 256 values of a byte drop an attention weight, for each Transformer [stack, 1]."""
     out_scale: Tensor
@@ -74,25 +78,58 @@ class Stack(nn.Module):
         self.weights = Weights(layers, stack, dim)
         self.scale = nn.Parameter(torch.ones(stack, 1, dim))
         self.shift = nn.Parameter(torch.zeros(stack, 1, dim))
+        self.dropping = [levels(rate) > 0 for rate in rates.attention]
         dropped = torch.tensor([levels(rate) for rate in rates.attention])
         self.register_buffer("dropped", dropped.to(torch.uint8).unsqueeze(1), persistent=False)
         scale = (LEVELS / (LEVELS - dropped)).repeat(layers).view(-1, 1, 1)
         self.register_buffer("out_scale", scale, persistent=False)
 
-    def forward(self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: bool = False) -> list[Tensor]:
-        """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or with `last` [batch, d]."""
+    def forward(
+        self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: Collection[int] = ()
+    ) -> list[Tensor]:
+        """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or where `last` has i [batch, d]."""
         keys = [*source, *x[len(source) :]]
-        groups: dict[tuple[int, int], list[int]] = {}
-        for i, (query, key) in enumerate(zip(x, keys, strict=True)):
-            groups.setdefault((query.x.shape[1], key.x.shape[1]), []).append(i)
+        groups = self._groups(x, keys)
+        drops = self.training and any(self.dropping)
         found: dict[int, Tensor] = {}
-        for members in groups.values():
+        for members, products, (scale, shift) in zip(
+            groups,
+            self.weights.products(groups, self.out_scale if drops else None),
+            self._norms(groups),
+            strict=True,
+        ):
             read = [source[i] for i in members if i < len(source)]
             own = stacked([x[i] for i in members])
             there = self._there(own, stacked([keys[i] for i in members])) if self.hide else None
-            out = self._run(members, own, stacked(read) if read else None, there, last)
+            only = all(i in last for i in members)
+            state = self._run(members, products, own, stacked(read) if read else None, there, only)
+            state = F.layer_norm(state, (self.dim,)) * scale + shift
+            out = state if only else state.view(len(members), len(own.x[0]), -1, self.dim)
             found.update(zip(members, out.unbind(0), strict=True))
+            if not only:
+                found |= {i: self._last(found[i], x[i]) for i in members if i in last}
         return [found[i] for i in range(len(x))]
+
+    def _groups(self, x: Sequence[Frames], keys: Sequence[Frames]) -> list[list[int]]:
+        """The Transformers that are computed as one: those on equal lengths, or each by itself."""
+        if self.apart or (self.apart is None and x[0].x.device.type == "cpu"):
+            return [[i] for i in range(len(x))]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, (query, key) in enumerate(zip(x, keys, strict=True)):
+            groups.setdefault((query.x.shape[1], key.x.shape[1]), []).append(i)
+        return list(groups.values())
+
+    def _norms(self, groups: Sequence[Sequence[int]]) -> list[tuple[Tensor, Tensor]]:
+        """Scale and shift of the last layer norm of each group."""
+        if len(groups) == 1:
+            return [(self.scale, self.shift)]
+        if len(groups) == len(self.scale):
+            return list(zip(torch.split(self.scale, 1), torch.split(self.shift, 1), strict=True))
+        return [(self.scale[members], self.shift[members]) for members in groups]
+
+    def _last(self, x: Float[Tensor, "batch T d"], frames: Frames) -> Float[Tensor, "batch d"]:
+        """The frame that stands for each sequence."""
+        return x[torch.arange(len(x), device=x.device), last_frames(frames, self.hide)] if self.hide else x[:, -1]
 
     @staticmethod
     def _there(x: Frames, keys: Frames) -> Bool[Tensor, "stack batch K"] | None:
@@ -103,26 +140,23 @@ class Stack(nn.Module):
 
     def _run(
         self,
-        members: list[int],
+        members: Sequence[int],
+        products: Sequence[Products],
         x: Frames,
         source: Frames | None,
         there: Bool[Tensor, "stack batch K"] | None,
         last: bool,
-    ) -> Tensor:
-        """The Transformers `members` on sequences of equal lengths: [stack, batch, T, d] or [stack, batch, d]."""
-        stack, batch, _, dim = x.x.shape
-        drops = self.training and any(self.rates.attention)
-        keys = x.x.shape[2] if source is None else source.x.shape[2]
+    ) -> Float[Tensor, "stack rows d"]:
+        """The layers of the Transformers `members` on sequences of equal lengths."""
+        drops = self.training and any(self.dropping[i] for i in members)
         dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
+        keys = x.x.shape[2] if source is None else source.x.shape[2]
         layouts = self._layouts(x, keys, there, dropped if drops else None, last)
         state = self._embedded(x).flatten(1, 2)
         read = (None, None) if source is None else self._sources(source)
-        products = self.weights.folded(members, self.out_scale if drops else None)
         for layout, weights in zip(layouts, products, strict=True):
-            state = Block.apply(layout, state, *read, *weights)  # type: ignore[no-untyped-call]
-        scale, shift = (p if stack == len(p) else p[members] for p in (self.scale, self.shift))
-        found = F.layer_norm(state, (dim,)) * scale + shift
-        return found if last else found.view(stack, batch, -1, dim)
+            state = layer(layout, state, *read, weights)
+        return state
 
     def _sources(self, source: Frames) -> tuple[Tensor, Tensor]:
         """The normed sources of keys and of values, which have dropout masks of their own."""

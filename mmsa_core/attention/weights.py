@@ -1,7 +1,7 @@
 """The weights of a stack of Transformers; a layer norm's scale and shift go into the product behind it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -33,23 +33,34 @@ class Weights(nn.Module):
             self.register_parameter(f"{name}_scale", nn.Parameter(torch.ones(rows, dim, 1)))
             self.register_parameter(f"{name}_shift", nn.Parameter(torch.zeros(rows, 1, dim)))
 
-    def folded(self, members: Sequence[int], out_scale: Float[Tensor, "rows 1 1"] | None) -> list[Products]:
-        r"""The products of some Transformers, by layer, for inputs that are normed but neither scaled nor shifted.
+    def products(
+        self, groups: Sequence[Sequence[int]], out_scale: Float[Tensor, "rows 1 1"] | None
+    ) -> list[list[Products]]:
+        """The products of each group of Transformers, by layer; the weight of `out` is multiplied by `out_scale`."""
+        own = self._folded(out_scale)
+        if all(len(members) == 1 for members in groups):  # one cut, whose gradient is one concatenation
+            rows = {name: torch.split(x, 1) for name, x in own.items()}
+            each = [Products(**dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True)]
+            return [each[first :: self.stack] for (first,) in groups]
+        return [self._group(own, members) for members in groups]
 
-        .. math:: (n * g + b) W + c = n (g^T * W) + (b W + c)
-
-        The weight of `out` is multiplied by `out_scale`.
-        """
-        own: dict[str, Tensor] = dict(self.named_parameters())
+    def _group(self, own: Mapping[str, Tensor], members: Sequence[int]) -> list[Products]:
         if len(members) < self.stack:
             rows = [layer * self.stack + member for layer in range(self.layers) for member in members]
-            own = {name: parameter[rows] for name, parameter in own.items()}
-            out_scale = None if out_scale is None else out_scale[rows]
+            own = {name: x[rows] for name, x in own.items()}
+        layers = zip(*(torch.split(x, len(members)) for x in own.values()), strict=True)
+        return [Products(**dict(zip(own, layer, strict=True))) for layer in layers]
+
+    def _folded(self, out_scale: Float[Tensor, "rows 1 1"] | None) -> dict[str, Tensor]:
+        r"""All weights, for inputs that are normed but neither scaled nor shifted.
+
+        .. math:: (n * g + b) W + c = n (g^T * W) + (b W + c)
+        """
+        own: dict[str, Tensor] = dict(self.named_parameters())
         for name in ("attend", "inner"):
             weight = own[name]
             own[name] = own.pop(f"{name}_scale") * weight
             own[f"{name}_bias"] = torch.baddbmm(own[f"{name}_bias"], own.pop(f"{name}_shift"), weight)
         if out_scale is not None:
             own["out"] = own["out"] * out_scale
-        by_layer = {name: torch.split(x, len(members)) for name, x in own.items()}
-        return [Products(**{name: parts[n] for name, parts in by_layer.items()}) for n in range(self.layers)]
+        return own

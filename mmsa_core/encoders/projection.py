@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from mmsa_core.attention.dropout import dropout
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
 from mmsa_core.types import Encoded, Modality
@@ -35,7 +36,7 @@ class Projection(Encoder):
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)
         channels = context.channels[modality]
-        self.kernel, self.same, self.dropout = config.kernel, config.padding == "same", nn.Dropout(config.dropout)
+        self.kernel, self.same, self.dropout = config.kernel, config.padding == "same", config.dropout
         self.convolution = None
         if not (config.skip and channels == context.dim):
             self.convolution = nn.Conv1d(channels, context.dim, config.kernel, bias=config.bias)
@@ -46,7 +47,7 @@ class Projection(Encoder):
         return max(1, time - self.kernel + 1)
 
     def forward(self, features: Float[Tensor, "batch time channels"], observed: Bool[Tensor, "batch time"]) -> Encoded:
-        x = self.dropout(masked.fill(features, observed))
+        x = dropout(masked.fill(features, observed), self.dropout, self.training)
         if self.convolution is not None:
             before, after = self._margins(x.shape[1])
             x = F.pad(x, (0, 0, before, after)) if before or after else x

@@ -19,6 +19,12 @@ HOLES = torch.tensor([[True] * 6, [False] * 6, [False, True, False, True, False,
 """A whole sequence, one that is missing altogether, and one whose first and last frames are missing."""
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["apart", "together"])
+def apart(request, monkeypatch):
+    """Each Transformer by itself, as on a CPU, or as many as possible at once, as on other devices."""
+    monkeypatch.setattr(Stack, "apart", request.param)
+
+
 def build(count, layers=2, rates=None, dim=DIM, **fields):
     """In double precision, with layer norms and biases that matter."""
     torch.manual_seed(0)
@@ -96,6 +102,11 @@ def reference(stack, member, x, source=None):
     return norm(state, *last)
 
 
+def every(x, last):
+    """All of the Transformers, or none."""
+    return range(len(x)) if last else ()
+
+
 def standing(stack, x):
     """The frame that stands for each sequence: the last one, or with `hide` the last one that is there."""
     whole = not stack.hide or x.real is None
@@ -108,7 +119,7 @@ def _rows(x):
 
 def check(stack, x, source=(), last=False):
     """Outputs and the gradients of all parameters and sequences are those of the reference."""
-    found = stack(x, source, last=last)
+    found = stack(x, source, last=every(x, last))
     wanted = [reference(stack, i, of, source[i] if i < len(source) else None) for i, of in enumerate(x)]
     if last:
         wanted = [w[torch.arange(BATCH), standing(stack, of)] for w, of in zip(wanted, x, strict=True)]
@@ -283,6 +294,13 @@ def test_gradients_are_finite_differences(training):
     assert gradcheck(outputs, leaves, fast_mode=True)
 
 
+def test_some_transformers_give_their_last_frame_alone():
+    stack, x, source = made("both in one group", holes=True, hide=True)
+    some, whole, last = (stack(x, source, last=each) for each in ([2], [], [0, 1, 2]))
+    for found, wanted in zip(some, [*whole[:2], last[2]], strict=True):
+        torch.testing.assert_close(found, wanted, **CLOSE)
+
+
 RATES = {
     "attention": Rates([0.5] * 3),
     "embedding": Rates([0.0] * 3, embedding=0.5),
@@ -294,8 +312,8 @@ RATES = {
 @pytest.mark.parametrize("last", [True, False])
 def test_training_without_dropout_is_evaluation(last):
     stack, x, source = made("both in one group", holes=True, hide=True)
-    wanted = stack(x, source, last=last)
-    for found, each in zip(stack.train()(x, source, last=last), wanted, strict=True):
+    wanted = stack(x, source, last=every(x, last))
+    for found, each in zip(stack.train()(x, source, last=every(x, last)), wanted, strict=True):
         assert torch.equal(found, each)
 
 
@@ -304,10 +322,10 @@ def test_training_without_dropout_is_evaluation(last):
 def test_each_rate_counts_in_training_and_not_in_evaluation(name, last):
     stack, x, source = made("both in one group", rates=RATES[name])
     plain, _, _ = made("both in one group")
-    wanted = plain(x, source, last=last)
-    for found, each in zip(stack(x, source, last=last), wanted, strict=True):
+    wanted = plain(x, source, last=every(x, last))
+    for found, each in zip(stack(x, source, last=every(x, last)), wanted, strict=True):
         assert torch.equal(found, each)
-    for found, each in zip(stack.train()(x, source, last=last), wanted, strict=True):
+    for found, each in zip(stack.train()(x, source, last=every(x, last)), wanted, strict=True):
         assert (found != each).any(dim=-1).all()  # every frame of every sample
 
 
@@ -330,7 +348,7 @@ def test_dropout_is_unbiased(name, last):
         stack.weights.outer.mul_(1e-4)
     x, own, source = (Frames(f.x.detach()[:1].expand(draws, -1, -1)) for f in sequences([3, 3, 3]))
     with torch.no_grad():
-        found, wanted = stack.train()([x, own], [source], last=last), stack.eval()([x, own], [source], last=last)
+        found, wanted = (each([x, own], [source], last=every([x, own], last)) for each in (stack.train(), stack.eval()))
     for a, b in zip(found, wanted, strict=True):
         error, spread = (a - b).mean(dim=0), (a - b).std(dim=0)
         assert spread.max() > 1e-5
