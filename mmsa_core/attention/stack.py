@@ -87,7 +87,7 @@ class Stack(nn.Module):
     def forward(
         self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: Collection[int] = ()
     ) -> list[Tensor]:
-        """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or where `last` has i [batch, d]."""
+        """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or if `last` has i [batch, d]."""
         keys = [*source, *x[len(source) :]]
         groups = self._groups(x, keys)
         drops = self.training and any(self.dropping)
@@ -153,9 +153,9 @@ class Stack(nn.Module):
         keys = x.x.shape[2] if source is None else source.x.shape[2]
         layouts = self._layouts(x, keys, there, dropped if drops else None, last)
         state = self._embedded(x).flatten(1, 2)
-        read = (None, None) if source is None else self._sources(source)
+        read_keys, read_values = (None, None) if source is None else self._sources(source)
         for layout, weights in zip(layouts, products, strict=True):
-            state = layer(layout, state, *read, weights)
+            state = layer(layout, state, read_keys, read_values, weights)
         return state
 
     def _sources(self, source: Frames) -> tuple[Tensor, Tensor]:

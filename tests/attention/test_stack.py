@@ -348,7 +348,9 @@ def test_dropout_is_unbiased(name, last):
         stack.weights.outer.mul_(1e-4)
     x, own, source = (Frames(f.x.detach()[:1].expand(draws, -1, -1)) for f in sequences([3, 3, 3]))
     with torch.no_grad():
-        found, wanted = (each([x, own], [source], last=every([x, own], last)) for each in (stack.train(), stack.eval()))
+        last = every([x, own], last)
+        found = stack.train()([x, own], [source], last=last)
+        wanted = stack.eval()([x, own], [source], last=last)
     for a, b in zip(found, wanted, strict=True):
         error, spread = (a - b).mean(dim=0), (a - b).std(dim=0)
         assert spread.max() > 1e-5

@@ -33,10 +33,9 @@ def test_parts(golden_set):
         torch.testing.assert_close(cross.transpose(0, 1), t["cross"], **close)
         torch.testing.assert_close(alone.transpose(0, 1), t["self"], **close)
         torch.testing.assert_close(alone.transpose(0, 1), t["two_args"], **close)
-        for x, last in zip(
-            (t["cross"], t["self"]), stack([frames(t["x"])] * 2, [frames(t["kv"])], last=True), strict=True
-        ):
-            torch.testing.assert_close(last, x[-1], **close)
+        last = stack([frames(t["x"])] * 2, [frames(t["kv"])], last=[0, 1])
+        for x, found in zip((t["cross"], t["self"]), last, strict=True):
+            torch.testing.assert_close(found, x[-1], **close)
     for name, value in golden_set.tensors.items():
         if name.startswith("sinusoid."):
             torch.testing.assert_close(positions.table(60, int(name.split(".")[1]), *CPU), value, **close)
