@@ -80,14 +80,14 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
     """Apply `function` to the tensors of equally built dataclasses and mappings, keeping their shape."""
     if isinstance(first, Tensor):
         return function(first, *others)  # type: ignore[return-value]
-    if isinstance(first, Mapping):
-        return {k: map_tensors(function, v, *(o[k] for o in others)) for k, v in first.items()}  # type: ignore[return-value,index]
     if is_dataclass(first):
         names = [field.name for field in fields(first)]
         parts: dict[str, Any] = {
             n: map_tensors(function, getattr(first, n), *(getattr(o, n) for o in others)) for n in names
         }
         return replace(first, **parts)  # type: ignore[type-var]
+    if isinstance(first, Mapping):
+        return {k: map_tensors(function, v, *(o[k] for o in others)) for k, v in first.items()}  # type: ignore[return-value,index]
     return first
 
 

@@ -63,8 +63,8 @@ def test_outputs(golden_set):
         torch.testing.assert_close(
             torch.stack([term.prior[p] for p in at]), golden_set.tensors[f"prior.{label}"], **CLOSE
         )
-        f, r, _ = term._nodes(out)
-        raw = torch.stack([term.scores(f, r)[i, j].sum() for i, j in at]).unsqueeze(1) / term.config.alpha
+        scores = term.scores(getattr(out, term.config.nodes))
+        raw = torch.stack([scores[:, i, j].sum() for i, j in at]).unsqueeze(1) / term.config.alpha
         torch.testing.assert_close(raw, golden_set.tensors[f"edge.edges_origin_{label}"], rtol=1e-4, atol=1e-4)
 
 

@@ -4,24 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmsa_core.components import Context
 from mmsa_core.types import Encoded, Modality
-from mmsa_dmd.heads import Linears, by_modality
-
-Sequences = dict[Modality, Float[Tensor, "batch _time dim"]]
+from mmsa_dmd.heads import Linears
+from mmsa_dmd.stacked import Stacked
 
 
 @dataclass(frozen=True)
 class Parts:
     """See `outputs.Disentangled`."""
 
-    private: Sequences
-    shared: Sequences
-    reconstruction: Sequences
-    private_again: Sequences
+    private: Stacked
+    shared: Stacked
+    reconstruction: Stacked
+    private_again: Stacked
 
 
 class Decoupling(nn.Module):
@@ -44,11 +42,12 @@ class Decoupling(nn.Module):
         lengths: dict[int, list[Modality]] = {}
         for m in self.modalities:
             lengths.setdefault(encoded[m].sequence.shape[1], []).append(m)
-        parts = [self._group(members, encoded) for members in lengths.values()]
-        return Parts(*({m: group[n][m] for m in self.modalities for group in parts if m in group[n]} for n in range(4)))
+        parts = {tuple(members): self._group(members, encoded) for members in lengths.values()}
+        kinds = zip(*parts.values(), strict=True)
+        return Parts(*(Stacked(self.modalities, dict(zip(parts, kind, strict=True))) for kind in kinds))
 
-    def _group(self, members: Sequence[Modality], encoded: Mapping[Modality, Encoded]) -> tuple[Sequences, ...]:
-        """The four parts of modalities of equal length."""
+    def _group(self, members: Sequence[Modality], encoded: Mapping[Modality, Encoded]) -> tuple[Tensor, ...]:
+        """The four parts of modalities of equal length [batch, members, time, dim]."""
         x = torch.stack([encoded[m].sequence for m in members])
         shape, rows = x.shape, [self.modalities.index(m) for m in members]
         x = x.flatten(1, 2)
@@ -57,4 +56,4 @@ class Decoupling(nn.Module):
         private, shared = torch.bmm(x, private_weight), self.shared(x)
         reconstruction = torch.bmm(torch.cat([private, shared], dim=2), decoder)
         again = torch.bmm(reconstruction, private_weight)
-        return tuple(by_modality(members, t.view(shape)) for t in (private, shared, reconstruction, again))
+        return tuple(t.view(shape).transpose(0, 1) for t in (private, shared, reconstruction, again))

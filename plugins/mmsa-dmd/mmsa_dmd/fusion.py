@@ -16,8 +16,9 @@ from mmsa_core.components import Context, Fusion
 from mmsa_core.types import Encoded, Modality
 from mmsa_dmd.decoupling import Decoupling
 from mmsa_dmd.heads import Linears, ResidualHeads, by_modality, same_shape
-from mmsa_dmd.outputs import Decoupled, Node
+from mmsa_dmd.outputs import Decoupled, Nodes
 from mmsa_dmd.reading import Flatten, Pooled, Reading
+from mmsa_dmd.stacked import Members, Stacked, joined
 
 
 class DecoupledFusion(Fusion):
@@ -82,41 +83,40 @@ class DecoupledFusion(Fusion):
             shared=parts.shared,
             reconstruction=parts.reconstruction,
             private_again=parts.private_again,
-            memory=by_modality(self.modalities, h),
+            memory=Stacked(self.modalities, {self.modalities: h.transpose(0, 1)}),
             similarity=similarity,
             homogeneous=low,
-            heterogeneous=self._nodes(self.modalities, logits, state),
+            heterogeneous=Nodes(self.modalities, logits.transpose(0, 1), state.transpose(0, 1)),
             shared_logits=self.shared_head(c)[0].squeeze(0),
             private_similarity=self._unread(encoded, parts.private),
         )
 
-    def _homogeneous(
-        self, encoded: Mapping[Modality, Encoded], shared: Mapping[Modality, Tensor]
-    ) -> tuple[dict[Modality, Node], dict[Modality, Tensor]]:
-        """The nodes of the shared parts, and the vectors of the margin loss, in the recipe's order."""
-        nodes: dict[Modality, Node] = {}
-        similarity: dict[Modality, Tensor] = {}
+    def _homogeneous(self, encoded: Mapping[Modality, Encoded], shared: Stacked) -> tuple[Nodes, Stacked]:
+        """The nodes of the shared parts, and the vectors of the margin loss."""
+        logits, r, similarity = {}, {}, {}
         for group, heads, project in zip(self.groups, self.homogeneous, self.similarity, strict=True):
-            x = torch.stack([self.read[m](shared[m], encoded[m].observed) for m in group])
-            logits, r, _ = heads(x)
-            nodes |= self._nodes(group, logits, r)
-            similarity |= by_modality(group, project(x))
-        return {m: nodes[m] for m in self.modalities}, {m: similarity[m] for m in self.modalities}
+            x = self._read(group, encoded, shared)
+            logits[group], r[group], _ = heads(x)
+            similarity[group] = project(x)
+        f, r_all, s = (joined(self.modalities, part) for part in (logits, r, similarity))
+        return Nodes(self.modalities, f, r_all), Stacked(self.modalities, {self.modalities: s})
 
-    def _unread(
-        self, encoded: Mapping[Modality, Encoded], private: Mapping[Modality, Tensor]
-    ) -> dict[Modality, Tensor]:
+    def _read(
+        self, group: Members, encoded: Mapping[Modality, Encoded], x: Stacked
+    ) -> Float[Tensor, "members batch wide"]:
+        """What the heads of a group read."""
+        read = self.read[group[0]]
+        if isinstance(read, Flatten) and group in x.parts:
+            return x.parts[group].transpose(0, 1).flatten(2)
+        return torch.stack([self.read[m](x[m], encoded[m].observed) for m in group])
+
+    def _unread(self, encoded: Mapping[Modality, Encoded], private: Stacked) -> dict[Modality, Tensor]:
         """What the published network computes and no loss reads; in training it is left out."""
         found: dict[Modality, Tensor] = {}
         if not self.training:
             for group, project in zip(self.groups, self.private_similarity, strict=False):
-                x = torch.stack([self.read[m](private[m], encoded[m].observed) for m in group])
-                found |= by_modality(group, project(x))
+                found |= by_modality(group, project(self._read(group, encoded, private)))
         return found
-
-    @staticmethod
-    def _nodes(members: tuple[Modality, ...], logits: Tensor, representation: Tensor) -> dict[Modality, Node]:
-        return {m: Node(f, r) for m, f, r in zip(members, logits.unbind(0), representation.unbind(0), strict=True)}
 
     def _gate(self, gate: nn.Module, h: Float[Tensor, "stack batch wide"]) -> Float[Tensor, "stack batch wide"]:
         share: Tensor = torch.sigmoid(gate(h))

@@ -4,7 +4,7 @@ Symbols: i = student, j = teacher, an ordered pair i <- j for every two modaliti
 node m; e_ij = learned edge, p_ij = prior; w_ij = e_ij + p_ij; f = logits, r = representation of a node.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -17,7 +17,7 @@ from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.errors import UserError
 from mmsa_core.types import Batch, Modality, Outputs
 from mmsa_dmd.cosine import unit
-from mmsa_dmd.outputs import Decoupled, Node
+from mmsa_dmd.outputs import Decoupled, Nodes, nodes_of
 
 Metric = Literal["l1", "l2", "cosine"]
 Pair = tuple[Modality, Modality]
@@ -34,17 +34,17 @@ def distance(
     return (difference.abs() if metric == "l1" else difference.square()).sum(dim=-1)
 
 
-def overlap(r: Float[Tensor, "nodes batch width"]) -> Float[Tensor, "students teachers batch"]:
+def overlap(r: Float[Tensor, "batch nodes wide"]) -> Float[Tensor, "batch students teachers"]:
     """The positive part of the cosine of every two nodes; the teacher learns nothing from it."""
     direction = unit(r, dim=2)
-    return (direction.unsqueeze(1) * direction.detach().unsqueeze(0)).sum(dim=3).clamp(min=0)
+    return torch.bmm(direction, direction.detach().mT).relu()
 
 
-def shares(x: Float[Tensor, "*pair batch"], counted: Bool[Tensor, "*pair batch"]) -> Float[Tensor, "*pair batch"]:
-    """Softmax over the pairs that a sample has; the others have none, or, where a sample has no pair, no meaning."""
+def softmax(x: Float[Tensor, "batch *pair"], counted: Bool[Tensor, "batch *pair"]) -> Float[Tensor, "batch *pair"]:
+    """Over the pairs that a sample has; the others have nothing, or, where a sample has no pair, no meaning."""
     # The lowest number instead of -inf: a sample without any pair stays finite.
     low = x.masked_fill(~counted, torch.finfo(x.dtype).min)
-    return low.flatten(0, 1).softmax(dim=0).view(x.shape)
+    return low.flatten(1).softmax(dim=1).view(x.shape)
 
 
 class GraphDistillation(Distiller):
@@ -95,7 +95,7 @@ class GraphDistillation(Distiller):
         if len(self.modalities) < 2:
             raise UserError("dmd.graph: model.encoders names one modality, and a graph needs two or more")
         self.register_buffer("prior", prior(config, self.modalities), persistent=False)
-        others = ~torch.eye(len(self.modalities), dtype=torch.bool).unsqueeze(2)
+        others = ~torch.eye(len(self.modalities), dtype=torch.bool)
         self.register_buffer("others", others, persistent=False)
         high = config.nodes == "heterogeneous"
         self.counts_representations = high or config.variant == "described"
@@ -105,48 +105,50 @@ class GraphDistillation(Distiller):
         self.on_edge = nn.Linear(4 * hidden, 1)
 
     def forward(self, student: Decoupled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        f, r, counted = self._nodes(student)
+        nodes, counted = self._nodes(student)
         # what each sample counts in a pair's mean: a sum weighted by it is the mean over the samples that have both
-        share = counted / counted.sum(dim=2, keepdim=True).clamp(min=1)
-        edge = shares(self.scores(f, r), counted)
-        found, weight = (edge * share).sum(dim=2), (edge + self.prior.unsqueeze(2)) * share
-        regularization = self.config.regularization * (found - self.prior).square().sum()
-        logit = self.config.logit_weight * (distance(f.unsqueeze(1), f.unsqueeze(0), self.config.metric) * weight).sum()
+        share = counted / counted.sum(dim=0).clamp(min=1)
+        edge = softmax(self.scores(nodes), counted) * share
+        found, weight = edge.sum(dim=0), torch.addcmul(edge, self.prior, share)
+        regularization = F.mse_loss(found, self.prior, reduction="sum") * self.config.regularization
+        logit = (self._distances(nodes.logits) * weight).sum() * self.config.logit_weight
         with torch.set_grad_enabled(self.counts_representations and torch.is_grad_enabled()):
-            representation = self.config.representation_weight * self._representations(r, weight, share)
+            representation = self._representations(nodes.representation, weight, share)
+            representation = representation * self.config.representation_weight
         self._log(found, regularization=regularization, logit=logit, representation=representation)
-        return regularization + logit + (representation if self.counts_representations else 0)
+        total = regularization + logit
+        return total + representation if self.counts_representations else total
 
     def edges(self, student: Decoupled, teacher: Outputs, batch: Batch) -> dict[Pair, Float[Tensor, " batch"]]:
         """The learned edge e_ij of each pair in each sample, without the prior; NaN where one of the two is missing."""
-        f, r, counted = self._nodes(student)
-        edge = shares(self.scores(f, r), counted).masked_fill(~counted, torch.nan)
+        nodes, counted = self._nodes(student)
+        edge = softmax(self.scores(nodes), counted).masked_fill(~counted, torch.nan)
         names = self.modalities
-        return {(i, j): edge[a, b] for a, i in enumerate(names) for b, j in enumerate(names) if a != b}
+        return {(i, j): edge[:, a, b] for a, i in enumerate(names) for b, j in enumerate(names) if a != b}
 
-    def scores(
-        self, f: Float[Tensor, "nodes batch width"], r: Float[Tensor, "nodes batch wide"]
-    ) -> Float[Tensor, "students teachers batch"]:
-        r""":math:`\alpha W_e [z_i; z_j]` of every pair, as the sum of what each end says."""
+    def scores(self, nodes: Nodes) -> Float[Tensor, "batch students teachers"]:
+        r""":math:`\alpha W_e [z_i; z_j]` of every pair, as the sum of what each end says, half of the bias each."""
+        f, r = nodes.logits, nodes.representation
         z = torch.cat([self.on_logits(f.flatten(0, 1)), self.on_representation(r.flatten(0, 1))], dim=1)
-        ends = self.config.alpha * (z @ self.on_edge.weight.view(2, -1).mT)
-        as_student, as_teacher = ends.view(*f.shape[:2], 2).unbind(2)
-        return as_student.unsqueeze(1) + as_teacher.unsqueeze(0) + self.config.alpha * self.on_edge.bias
+        weight, alpha = self.on_edge.weight.view(2, -1).mT, self.config.alpha
+        ends = torch.addmm(self.on_edge.bias, z, weight, beta=alpha / 2, alpha=alpha).view(*f.shape[:2], 2)
+        return ends[:, :, :1] + ends[:, :, 1:].mT
+
+    def _distances(self, x: Float[Tensor, "batch nodes wide"]) -> Float[Tensor, "batch students teachers"]:
+        return distance(x.unsqueeze(2), x.unsqueeze(1), self.config.metric)
 
     def _representations(self, r: Tensor, weight: Tensor, share: Tensor) -> Float[Tensor, ""]:
         """The imitation of representations, or their repulsion."""
         if self.config.variant == "published" and self.config.nodes == "heterogeneous":
             # the weights act through their mean over the batch alone
-            return ((overlap(r) * share).sum(dim=2) * weight.sum(dim=2)).sum()
-        return (distance(r.unsqueeze(1), r.unsqueeze(0), self.config.metric) * weight).sum()
+            return ((overlap(r) * share).sum(dim=0) * weight.sum(dim=0)).sum()
+        return (self._distances(r) * weight).sum()
 
-    def _nodes(self, outputs: Decoupled) -> tuple[Tensor, Tensor, Bool[Tensor, "students teachers batch"]]:
+    def _nodes(self, outputs: Decoupled) -> tuple[Nodes, Bool[Tensor, "batch students teachers"]]:
         """Logits, representations, and which pairs a sample has."""
-        nodes: Mapping[Modality, Node] = getattr(outputs, self.config.nodes)
-        f = torch.stack([nodes[m].logits for m in self.modalities])
-        r = torch.stack([nodes[m].representation for m in self.modalities])
-        present = outputs.present.T
-        return f, r, present.unsqueeze(1) & present.unsqueeze(0) & self.others
+        present = outputs.present
+        counted = present.unsqueeze(2) & present.unsqueeze(1) & self.others
+        return nodes_of(getattr(outputs, self.config.nodes), self.modalities), counted
 
     def _log(self, edges: Float[Tensor, "students teachers"], **values: Tensor) -> None:
         """The parts of the loss, and the mean edge of each pair."""

@@ -15,6 +15,7 @@ from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
 from mmsa_dmd.cosine import unit
 from mmsa_dmd.outputs import Disentangled
+from mmsa_dmd.stacked import together
 
 
 def margin_loss(
@@ -97,9 +98,9 @@ class MarginLoss(Distiller):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         if isinstance(student, Disentangled):
-            vectors, present = list(student.similarity.values()), student.present.T.flatten()
+            x, present = together(student.similarity), student.present
         else:
-            vectors = [of.pooled for of in student.encoded.values()]
-            present = torch.cat([of.present for of in student.encoded.values()])
-        gap = label_gap(batch.target).repeat(len(vectors), len(vectors))
-        return margin_loss(torch.cat(vectors), gap, self.scale, present)
+            x = torch.stack([of.pooled for of in student.encoded.values()], dim=1)
+            present = torch.stack([of.present for of in student.encoded.values()], dim=1)
+        y = batch.target.repeat_interleave(x.shape[1], dim=0)
+        return margin_loss(x.flatten(0, 1), label_gap(y), self.scale, present.flatten())

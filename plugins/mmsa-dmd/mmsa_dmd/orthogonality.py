@@ -2,19 +2,21 @@
 
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
 from mmsa_dmd.cosine import unit
-from mmsa_dmd.outputs import Disentangled, steps
+from mmsa_dmd.outputs import Disentangled, shares
+from mmsa_dmd.stacked import added, matched
 
 
-def overlap(s: Float[Tensor, "batch time dim"], c: Float[Tensor, "batch time dim"], axis: int) -> Float[Tensor, "..."]:
+def overlap(
+    s: Float[Tensor, "batch *members time dim"], c: Float[Tensor, "batch *members time dim"], axis: int
+) -> Float[Tensor, "..."]:
     """The positive part of the cosine along an axis."""
-    return (unit(s, axis) * unit(c, axis)).sum(dim=axis).clamp(min=0)
+    return (unit(s, axis) * unit(c, axis)).sum(dim=axis).relu()
 
 
 class Orthogonality(Distiller):
@@ -38,8 +40,10 @@ class Orthogonality(Distiller):
 
     def forward(self, student: Disentangled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         if not self.framewise:
-            over = [overlap(s, student.shared[m], 0).mean() for m, s in student.private.items()]
-            return torch.stack(over).sum()
-        names, share = steps(student)
-        s, c = (torch.cat([part[m] for m in names], dim=1) for part in (student.private, student.shared))
-        return (overlap(s, c, 2) * share).sum()
+            return added([overlap(s, student.shared[m], 0).mean() for m, s in student.private.items()])
+        return added(
+            [
+                (overlap(s, c, 3) * shares(student, members)).sum()
+                for members, (s, c) in matched(student.private, student.shared)
+            ]
+        )

@@ -1,6 +1,6 @@
 """What DMD's fusion gives beside a prediction: features taken apart, and a prediction of every branch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,35 @@ class Node:
 
     logits: Float[Tensor, "batch width"]
     representation: Float[Tensor, "batch _wide"]
+
+
+@dataclass(frozen=True)
+class Nodes(Mapping[Modality, Node]):
+    """The nodes of one graph, side by side."""
+
+    names: tuple[Modality, ...]
+    logits: Float[Tensor, "batch nodes width"]
+    representation: Float[Tensor, "batch nodes wide"]
+
+    def __getitem__(self, name: Modality) -> Node:
+        if name not in self.names:
+            raise KeyError(name)
+        at = self.names.index(name)
+        return Node(self.logits[:, at], self.representation[:, at])
+
+    def __iter__(self) -> Iterator[Modality]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def nodes_of(x: Mapping[Modality, Node], names: tuple[Modality, ...]) -> Nodes:
+    """Logits and representations of all nodes, in the order of `names`."""
+    if isinstance(x, Nodes) and x.names == names:
+        return x
+    logits, representation = [x[m].logits for m in names], [x[m].representation for m in names]
+    return Nodes(names, torch.stack(logits, dim=1), torch.stack(representation, dim=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +65,10 @@ class Disentangled(Outputs):
     """One vector of the shared part, for the margin loss."""
 
 
-def steps(outputs: Disentangled) -> tuple[list[Modality], Float[Tensor, "batch steps"]]:
-    """The modalities, and the share of each of their steps, one modality after the other, in a sum of means.
-
-    A sum over all steps weighted by it is the sum over modalities of the mean over the steps that are there.
-    """
-    names = list(outputs.private)
-    real = [outputs.encoded[m].observed for m in names]
-    return names, torch.cat([r / r.sum().clamp(min=1) for r in real], dim=1)
+def shares(outputs: Disentangled, members: Sequence[Modality]) -> Float[Tensor, "batch members time"]:
+    """What each step counts in a modality's mean over the steps that are there."""
+    real = torch.stack([outputs.encoded[m].observed for m in members], dim=1)
+    return real / real.sum(dim=(0, 2), keepdim=True).clamp(min=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,24 @@
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
-from mmsa_dmd.outputs import Disentangled, steps
+from mmsa_dmd.outputs import Disentangled, shares
+from mmsa_dmd.stacked import added, matched
 
 
 def squared_error(
-    found: Float[Tensor, "batch steps dim"],
-    wanted: Float[Tensor, "batch steps dim"],
-    share: Float[Tensor, "batch steps"],
+    found: Float[Tensor, "batch members time dim"],
+    wanted: Float[Tensor, "batch members time dim"],
+    share: Float[Tensor, "batch members time"],
 ) -> Float[Tensor, ""]:
     """Squared difference, mean over the channels, summed over the steps by their share."""
-    return ((found - wanted).square().mean(dim=2) * share).sum()
+    return (F.mse_loss(found, wanted, reduction="none").mean(dim=3) * share).sum()
 
 
 class Reconstruction(Distiller):
@@ -42,12 +44,12 @@ class Reconstruction(Distiller):
         self.cycle = config.cycle
 
     def forward(self, student: Disentangled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        names, share = steps(student)
-        x = torch.cat([student.encoded[m].sequence for m in names], dim=1)
-        found, private, again = (
-            torch.cat([part[m] for m in names], dim=1)
-            for part in (student.reconstruction, student.private, student.private_again)
-        )
-        reconstruction, cycle = squared_error(found, x, share), squared_error(again, private, share)
-        self.observe(reconstruction=reconstruction, cycle=cycle)
-        return reconstruction + self.cycle * cycle
+        x = {m: student.encoded[m].sequence for m in student.private}
+        reconstruction, cycle = [], []
+        for members, (found, private, again) in matched(student.reconstruction, student.private, student.private_again):
+            share = shares(student, members)
+            reconstruction.append(squared_error(found, torch.stack([x[m] for m in members], dim=1), share))
+            cycle.append(squared_error(again, private, share))
+        total = {"reconstruction": added(reconstruction), "cycle": added(cycle)}
+        self.observe(**total)
+        return torch.add(total["reconstruction"], total["cycle"], alpha=self.cycle)

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.tasks.base import IGNORE
 from mmsa_core.types import Batch, Outputs
-from mmsa_dmd.outputs import Decoupled
+from mmsa_dmd.outputs import Decoupled, nodes_of
 
 
 class BranchSupervision(Distiller):
@@ -30,11 +30,12 @@ class BranchSupervision(Distiller):
         self.task = context.task
 
     def forward(self, student: Decoupled, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        nodes = [*student.homogeneous.values(), *student.heterogeneous.values()]
-        logits = torch.stack([*(node.logits for node in nodes), student.shared_logits])
-        present = student.present.T
-        present = torch.cat([present, present, torch.ones_like(present[:1])])
-        counted = present & (self.task.categories(batch.target) != IGNORE).any(dim=1)
-        target = batch.target.expand(len(logits), *batch.target.shape).flatten(0, 1)
+        names = tuple(student.encoded)
+        low, high = (nodes_of(nodes, names).logits for nodes in (student.homogeneous, student.heterogeneous))
+        logits = torch.cat([low, high, student.shared_logits.unsqueeze(1)], dim=1)
+        present = student.present
+        present = torch.cat([present, present, torch.ones_like(present[:, :1])], dim=1)
+        counted = present & (self.task.categories(batch.target) != IGNORE).any(dim=1, keepdim=True)
+        target = batch.target.unsqueeze(1).expand(-1, logits.shape[1], *batch.target.shape[1:]).flatten(0, 1)
         each = self.task.each(logits.flatten(0, 1), target).view(counted.shape)
-        return (each.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp(min=1)).sum()
+        return (each.masked_fill(~counted, 0.0).sum(dim=0) / counted.sum(dim=0).clamp(min=1)).sum()
