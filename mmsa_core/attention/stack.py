@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from mmsa_core.attention import positions
-from mmsa_core.attention.block import Layout, Products, layer
+from mmsa_core.attention import layers, positions
 from mmsa_core.attention.dropout import LEVELS, dropout, factors, keep_mask, levels
+from mmsa_core.attention.layer import Layout, Products, Sources
 from mmsa_core.attention.weights import Weights
 
 HIDDEN = -1e30
@@ -141,7 +141,7 @@ class Stack(nn.Module):
     def _run(
         self,
         members: Sequence[int],
-        products: Sequence[Products],
+        products: Products,
         x: Frames,
         source: Frames | None,
         there: Bool[Tensor, "stack batch K"] | None,
@@ -153,19 +153,15 @@ class Stack(nn.Module):
         keys = x.x.shape[2] if source is None else source.x.shape[2]
         layouts = self._layouts(x, keys, there, dropped if drops else None, last)
         state = self._embedded(x).flatten(1, 2)
-        read_keys, read_values = (None, None) if source is None else self._sources(source)
-        for layout, weights in zip(layouts, products, strict=True):
-            state = layer(layout, state, read_keys, read_values, weights)
-        return state
+        return layers.run(layouts, state, None if source is None else self._sources(source), products)
 
-    def _sources(self, source: Frames) -> tuple[Tensor, Tensor]:
+    def _sources(self, source: Frames) -> Sources:
         """The normed sources of keys and of values, which have dropout masks of their own."""
         if not self.training or not self.rates.embedding:
             x = F.layer_norm(self._embedded(source).flatten(1, 2), (self.dim,))
-            return x, x
+            return Sources(x, x)
         x = F.layer_norm(self._embedded(source, copies=2).flatten(2, 3), (self.dim,))
-        keys, values = x.unbind(0)
-        return keys, values
+        return Sources(*x.unbind(0))
 
     def _embedded(self, frames: Frames, copies: int = 0) -> Float[Tensor, "*copies stack batch T d"]:
         """Scaled, with positions, after dropout."""

@@ -1,13 +1,14 @@
 """The weights of a stack of Transformers; a layer norm's scale and shift go into the product behind it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmsa_core.attention.block import Products
+from mmsa_core.attention.layer import Products
+from mmsa_core.attention.layers import Folded
 
 
 class Weights(nn.Module):
@@ -33,34 +34,26 @@ class Weights(nn.Module):
             self.register_parameter(f"{name}_scale", nn.Parameter(torch.ones(rows, dim, 1)))
             self.register_parameter(f"{name}_shift", nn.Parameter(torch.zeros(rows, 1, dim)))
 
-    def products(
-        self, groups: Sequence[Sequence[int]], out_scale: Float[Tensor, "rows 1 1"] | None
-    ) -> list[list[Products]]:
-        """The products of each group of Transformers, by layer; the weight of `out` is multiplied by `out_scale`."""
-        own = self._folded(out_scale)
+    def products(self, groups: Sequence[Sequence[int]], out_scale: Float[Tensor, "rows 1 1"] | None) -> list[Products]:
+        """The weights of each group of Transformers [layers * members, in, out]; that of `out` times `out_scale`."""
+        whole = self._folded(out_scale)
         if all(len(members) == 1 for members in groups):  # one cut, whose gradient is one concatenation
-            rows = {name: torch.split(x, 1) for name, x in own.items()}
-            each = [Products(**dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True)]
-            return [each[first :: self.stack] for (first,) in groups]
-        return [self._group(own, members) for members in groups]
+            each = [torch.unbind(x.view(self.layers, self.stack, *x.shape[1:]), dim=1) for x in whole]
+            return [Products(*(x[first] for x in each)) for (first,) in groups]
+        return [self._group(whole, members) for members in groups]
 
-    def _group(self, own: Mapping[str, Tensor], members: Sequence[int]) -> list[Products]:
-        if len(members) < self.stack:
-            rows = [layer * self.stack + member for layer in range(self.layers) for member in members]
-            own = {name: x[rows] for name, x in own.items()}
-        layers = zip(*(torch.split(x, len(members)) for x in own.values()), strict=True)
-        return [Products(**dict(zip(own, layer, strict=True))) for layer in layers]
+    def _group(self, whole: Products, members: Sequence[int]) -> Products:
+        if len(members) == self.stack:
+            return whole
+        rows = [layer * self.stack + member for layer in range(self.layers) for member in members]
+        return Products(*(x[rows] for x in whole))
 
-    def _folded(self, out_scale: Float[Tensor, "rows 1 1"] | None) -> dict[str, Tensor]:
-        r"""All weights, for inputs that are normed but neither scaled nor shifted.
-
-        .. math:: (n * g + b) W + c = n (g^T * W) + (b W + c)
-        """
+    def _folded(self, out_scale: Float[Tensor, "rows 1 1"] | None) -> Products:
+        """All weights, for inputs that are normed but neither scaled nor shifted."""
         own: dict[str, Tensor] = dict(self.named_parameters())
         for name in ("attend", "inner"):
-            weight = own[name]
-            own[name] = own.pop(f"{name}_scale") * weight
-            own[f"{name}_bias"] = torch.baddbmm(own[f"{name}_bias"], own.pop(f"{name}_shift"), weight)
+            parts = (own[name], own[f"{name}_bias"], own.pop(f"{name}_scale"), own.pop(f"{name}_shift"))
+            own[name], own[f"{name}_bias"] = Folded.apply(*parts)  # type: ignore[no-untyped-call]
         if out_scale is not None:
             own["out"] = own["out"] * out_scale
-        return own
+        return Products(**own)
