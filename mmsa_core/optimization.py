@@ -19,12 +19,17 @@ class Updates:
     def __init__(self, train: Train, network: nn.Module, terms: Terms) -> None:
         self.train = train
         self.parameters = trainable(network)
-        self.optimizers = [optimizer(train, rate_groups(network, train.lr))]
+        groups, others = rate_groups(network, train.lr), []
         self._all = list(self.parameters)
         for label, term in terms.modules.items():
             if own := trainable(term):
-                self.optimizers.append(optimizer(terms.optimizers.get(label) or train, own))
                 self._all += own
+                config = terms.optimizers.get(label)
+                if config is None:
+                    groups.append({"params": own, "lr": train.lr})
+                else:
+                    others.append(optimizer(config, own))
+        self.optimizers = [optimizer(train, groups), *others]
         self._rates = [[group["lr"] for group in each.param_groups] for each in self.optimizers]
         self._plateau = Plateau(train.plateau_factor, train.plateau_patience)
 

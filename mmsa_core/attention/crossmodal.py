@@ -3,7 +3,7 @@
 MulT and DMD's heterogeneous branch have this part in common.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmsa_core.attention.heads import check_heads
-from mmsa_core.attention.stack import Frames, Rates, Stack
+from mmsa_core.attention.stack import Frames, Rates, Stack, stacked
 from mmsa_core.components import ComponentConfig, Context
 from mmsa_core.errors import UserError
 from mmsa_core.types import Encoded, Modality
@@ -71,6 +71,10 @@ class Crossmodal(nn.Module):
     of its own beside the pairs (the shared parts of DMD).
     """
 
+    readers_of: Tensor
+    """The modality that reads, and the one that is read, of each pair [pairs]."""
+    read_by: Tensor
+
     def __init__(self, config: CrossmodalConfig, context: Context, who: str, alone: bool = False) -> None:
         super().__init__()
         self.modalities = tuple(context.channels)
@@ -83,6 +87,10 @@ class Crossmodal(nn.Module):
         layers = max(config.layers, MEMORY_LAYERS)
         self.memory = config.stack(self.width(context), [memory] * len(self.modalities), layers)
         self.hide = config.hide
+        at = {m: n for n, m in enumerate(self.modalities)}
+        for name, side in (("readers_of", 0), ("read_by", 1)):
+            index = torch.tensor([at[pair[side]] for pair in self.pairs])
+            self.register_buffer(name, index, persistent=False)
 
     @staticmethod
     def width(context: Context) -> int:
@@ -90,22 +98,60 @@ class Crossmodal(nn.Module):
         return (len(context.channels) - 1) * context.dim
 
     def forward(
-        self, sequences: Mapping[Modality, Frames], alone: Mapping[Modality, Frames] | None = None
-    ) -> tuple[dict[Modality, Float[Tensor, "batch width"]], dict[Modality, Float[Tensor, "batch dim"]]]:
-        """The last frame of each modality's memory, and of each Transformer that reads alone."""
-        own = [] if alone is None else [alone[m] for m in self.alone]
-        queries = [*(sequences[m] for m, _ in self.pairs), *own]
-        alone_at = range(len(self.pairs), len(queries))
-        read = self.readers(queries, [sequences[s] for _, s in self.pairs], last=alone_at)
+        self, sequences: Sequence[Frames] | Frames, alone: Sequence[Frames] | Frames | None = None
+    ) -> tuple[Float[Tensor, "modalities batch width"], Float[Tensor, "modalities batch dim"] | None]:
+        """The last frame of each modality's memory, and of each Transformer that reads alone.
+
+        Sequences are in the recipe's order; where all have one length they may be stacked already.
+        """
+        first = sequences.x if isinstance(sequences, Frames) else sequences[0].x
+        if not self.readers.by_itself(first.device):
+            whole, own = as_one(sequences), None if alone is None else as_one(alone)
+            if whole is not None and (own is not None or alone is None):
+                return self._together(whole, own)
+        return self._listed(as_list(sequences), [] if alone is None else as_list(alone))
+
+    def _listed(self, sequences: Sequence[Frames], alone: Sequence[Frames]) -> tuple[Tensor, Tensor | None]:
+        by_name = dict(zip(self.modalities, sequences, strict=True))
+        queries = [*(by_name[m] for m, _ in self.pairs), *alone]
+        lone = range(len(self.pairs), len(queries))
+        read = self.readers(queries, [by_name[s] for _, s in self.pairs], last=lone)
         got: dict[Modality, list[Tensor]] = {m: [] for m in self.modalities}
         for (modality, _), x in zip(self.pairs, read, strict=False):
             got[modality].append(x)
-        real = {m: sequences[m].real if self.hide else None for m in self.modalities}
-        memory = self.memory(
-            [Frames(torch.cat(got[m], dim=2), real[m]) for m in self.modalities], last=range(len(real))
-        )
-        last = {m: read[at] for m, at in zip(self.alone, alone_at, strict=True)}
-        return dict(zip(self.modalities, memory, strict=True)), last
+        real = [each.real if self.hide else None for each in sequences]
+        joined = [Frames(torch.cat(got[m], dim=2), r) for m, r in zip(self.modalities, real, strict=True)]
+        memory = torch.stack(self.memory(joined, last=range(len(joined))))
+        return memory, torch.stack(read[len(self.pairs) :]) if alone else None
+
+    def _together(self, x: Frames, alone: Frames | None) -> tuple[Tensor, Tensor | None]:
+        """The same with all modalities in each operation."""
+        queries = x.of(self.readers_of)
+        if alone is not None:
+            real = None
+            if queries.real is not None and alone.real is not None:
+                real = torch.cat([queries.real, alone.real])
+            queries = Frames(torch.cat([queries.x, alone.x]), real)
+        read = self.readers.together(queries, x.of(self.read_by))
+        of_pairs = read[: len(self.pairs)].view(len(self.modalities), -1, *read.shape[1:])
+        joined = of_pairs.permute(0, 2, 3, 1, 4).flatten(3)
+        memory = self.memory.together(Frames(joined, x.real if self.hide else None), last=True)
+        return memory, None if alone is None else self.readers.last(alone, read[len(self.pairs) :])
+
+
+def as_one(sequences: Sequence[Frames] | Frames) -> Frames | None:
+    """Stacked, where all have one length."""
+    if isinstance(sequences, Frames):
+        return sequences
+    return stacked(sequences) if len({each.x.shape for each in sequences}) == 1 else None
+
+
+def as_list(sequences: Sequence[Frames] | Frames) -> Sequence[Frames]:
+    """One after the other."""
+    if not isinstance(sequences, Frames):
+        return sequences
+    real = [None] * len(sequences.x) if sequences.real is None else sequences.real.unbind(0)
+    return [Frames(x, r) for x, r in zip(sequences.x.unbind(0), real, strict=True)]
 
 
 def check(config: CrossmodalConfig, context: Context, who: str) -> None:
@@ -125,11 +171,16 @@ def check(config: CrossmodalConfig, context: Context, who: str) -> None:
                 )
 
 
-def summary(x: Float[Tensor, "batch width"], of: Encoded, hide: bool) -> Float[Tensor, "batch width"]:
+def summary(
+    x: Float[Tensor, "modalities batch width"], encoded: Mapping[Modality, Encoded], hide: bool
+) -> Float[Tensor, "modalities batch width"]:
     """With `hide`, zero where the modality is missing altogether."""
-    return x.masked_fill(~of.present.unsqueeze(1), 0.0) if hide else x
+    if not hide:
+        return x
+    present = torch.stack([of.present for of in encoded.values()])
+    return x.masked_fill(~present.unsqueeze(2), 0.0)
 
 
-def frames(of: Encoded, x: Tensor | None = None) -> Frames:
-    """The sequence of an encoded modality, or another one over the same steps."""
-    return Frames(of.sequence if x is None else x, of.observed)
+def frames(encoded: Mapping[Modality, Encoded]) -> list[Frames]:
+    """The sequences of encoded modalities."""
+    return [Frames(of.sequence, of.observed) for of in encoded.values()]

@@ -38,4 +38,5 @@ def _bytes(shape: Sequence[int], device: torch.device) -> UInt8[Tensor, "..."]:
     count = prod(shape)
     # 64 random bits at a time, over the whole range: without bounds the top bit would always be 0.
     words = torch.empty(-(-count // 8), dtype=torch.int64, device=device).random_(-(2**63), None)
-    return words.view(torch.uint8)[:count].view(shape)
+    found = words.view(torch.uint8)
+    return (found[:count] if count % 8 else found).view(shape)

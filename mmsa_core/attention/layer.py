@@ -189,21 +189,23 @@ def _project_backward(
 
 def split(x: Float[Tensor, "stack rows d"], layout: Layout) -> Float[Tensor, "heads h T"]:
     """The last axis cut into heads, channels first."""
-    cut = x.view(len(x) * layout.batch, -1, layout.heads, x.shape[2] // layout.heads)
-    return cut.permute(0, 2, 3, 1).flatten(0, 1)
+    sequences, wide = len(x) * layout.batch, x.shape[2] // layout.heads
+    cut = x.view(sequences, -1, layout.heads * wide)
+    return torch.transpose_copy(cut, 1, 2).view(sequences * layout.heads, wide, -1)
 
 
 def split_parts(x: Float[Tensor, "stack rows three"], layout: Layout) -> tuple[Tensor, ...]:
     """Query, key and value side by side, each cut into heads [heads, h, T]."""
-    cut = x.view(len(x) * layout.batch, -1, 3, layout.heads, x.shape[2] // (3 * layout.heads))
-    return torch.unbind(cut.permute(2, 0, 3, 4, 1).flatten(1, 2))
+    sequences, wide = len(x) * layout.batch, x.shape[2] // (3 * layout.heads)
+    cut = x.view(sequences, -1, 3, layout.heads * wide)
+    return torch.unbind(torch.permute_copy(cut, (2, 0, 3, 1)).view(3, sequences * layout.heads, wide, -1))
 
 
 def merge(x: Float[Tensor, "*parts heads h T"], like: Float[Tensor, "stack rows d"]) -> Float[Tensor, "stack rows all"]:
     """The heads of each frame side by side, part after part: what `split` and `split_parts` undo."""
     parts = len(x) if x.dim() == 4 else 1
-    cut = x.view(parts, -1, like.shape[2], x.shape[-1])
-    return cut.permute(1, 3, 0, 2).reshape(len(like), -1, parts * like.shape[2])
+    cut = torch.permute_copy(x.view(parts, -1, like.shape[2], x.shape[-1]), (1, 3, 0, 2))
+    return cut.view(len(like), -1, parts * like.shape[2])
 
 
 def _added(x: Tensor, more: Tensor, factor: Tensor | None) -> Tensor:

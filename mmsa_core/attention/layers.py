@@ -78,7 +78,7 @@ def _by_layer(w: Products, layouts: Sequence[Layout], state: Tensor, sources: So
 def _after_another(x: Float[Tensor, "rows in three"], stack: int) -> Float[Tensor, "rows_ in out"]:
     """Query, key and value of each layer, from side by side [layers * stack, in, 3 out] to [layers * 3 * stack, ..]."""
     cut = x.view(-1, stack, x.shape[1], 3, x.shape[2] // 3)
-    return cut.permute(0, 3, 1, 2, 4).reshape(-1, x.shape[1], x.shape[2] // 3)
+    return torch.permute_copy(cut, (0, 3, 1, 2, 4)).view(-1, x.shape[1], x.shape[2] // 3)
 
 
 def _side_by_side(attend: Sequence[tuple[Tensor, Tensor]], stack: int) -> tuple[Tensor, ...]:
@@ -89,7 +89,7 @@ def _side_by_side(attend: Sequence[tuple[Tensor, Tensor]], stack: int) -> tuple[
     if weight.shape[1] != weight.shape[2]:
         return weight, bias
     return tuple(
-        x.view(-1, 3, stack, *x.shape[1:]).permute(0, 2, 3, 1, 4).reshape(-1, x.shape[1], 3 * x.shape[2])
+        torch.permute_copy(x.view(-1, 3, stack, *x.shape[1:]), (0, 2, 3, 1, 4)).view(-1, x.shape[1], 3 * x.shape[2])
         for x in (weight, bias)
     )
 

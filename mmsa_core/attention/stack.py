@@ -41,6 +41,10 @@ class Frames:
     x: Float[Tensor, "*stack batch T d"]
     real: Bool[Tensor, "*stack batch T"] | None = None
 
+    def of(self, index: Int64[Tensor, " chosen"]) -> "Frames":
+        """Some of several sequences."""
+        return Frames(self.x.index_select(0, index), None if self.real is None else self.real.index_select(0, index))
+
 
 class Stack(nn.Module):
     r"""Pre-norm Transformers with sinusoidal positions, scaled input and a last layer norm.
@@ -90,29 +94,43 @@ class Stack(nn.Module):
         """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or if `last` has i [batch, d]."""
         keys = [*source, *x[len(source) :]]
         groups = self._groups(x, keys)
-        drops = self.training and any(self.dropping)
+        products, norms = self.weights.products(groups, self._out_scale()), self._norms(groups)
         found: dict[int, Tensor] = {}
-        for members, products, (scale, shift) in zip(
-            groups,
-            self.weights.products(groups, self.out_scale if drops else None),
-            self._norms(groups),
-            strict=True,
-        ):
+        for members, weights, norm in zip(groups, products, norms, strict=True):
             read = [source[i] for i in members if i < len(source)]
-            own = stacked([x[i] for i in members])
-            there = self._there(own, stacked([keys[i] for i in members])) if self.hide else None
             only = all(i in last for i in members)
-            state = self._run(members, products, own, stacked(read) if read else None, there, only)
-            state = F.layer_norm(state, (self.dim,)) * scale + shift
-            out = state if only else state.view(len(members), len(own.x[0]), -1, self.dim)
+            own = stacked([x[i] for i in members])
+            out = self._run(members, weights, norm, own, stacked(read) if read else None, only)
             found.update(zip(members, out.unbind(0), strict=True))
             if not only:
-                found |= {i: self._last(found[i], x[i]) for i in members if i in last}
+                found |= {i: self.last(x[i], found[i]) for i in members if i in last}
         return [found[i] for i in range(len(x))]
+
+    def together(
+        self, x: Frames, source: Frames | None = None, *, last: bool = False
+    ) -> Float[Tensor, "stack batch T d"] | Float[Tensor, "stack batch d"]:
+        """The same for sequences of one length that are stacked already; those that read a source come first."""
+        members = range(len(x.x))
+        (weights,) = self.weights.products([members], self._out_scale())
+        return self._run(members, weights, (self.scale, self.shift), x, source, last)
+
+    def by_itself(self, device: torch.device) -> bool:
+        """Whether each Transformer is computed by itself there."""
+        return self.apart or (self.apart is None and device.type == "cpu")
+
+    def last(self, frames: Frames, x: Float[Tensor, "*stack batch T d"]) -> Float[Tensor, "*stack batch d"]:
+        """What a sequence became in the frame that stands for it."""
+        if not self.hide:
+            return x[..., -1, :]
+        at = last_frames(frames, self.hide)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1])
+        return x.gather(-2, at).squeeze(-2)
+
+    def _out_scale(self) -> Tensor | None:
+        return self.out_scale if self.training and any(self.dropping) else None
 
     def _groups(self, x: Sequence[Frames], keys: Sequence[Frames]) -> list[list[int]]:
         """The Transformers that are computed as one: those on equal lengths, or each by itself."""
-        if self.apart or (self.apart is None and x[0].x.device.type == "cpu"):
+        if self.by_itself(x[0].x.device):
             return [[i] for i in range(len(x))]
         groups: dict[tuple[int, int], list[int]] = {}
         for i, (query, key) in enumerate(zip(x, keys, strict=True)):
@@ -127,33 +145,39 @@ class Stack(nn.Module):
             return list(zip(torch.split(self.scale, 1), torch.split(self.shift, 1), strict=True))
         return [(self.scale[members], self.shift[members]) for members in groups]
 
-    def _last(self, x: Float[Tensor, "batch T d"], frames: Frames) -> Float[Tensor, "batch d"]:
-        """The frame that stands for each sequence."""
-        return x[torch.arange(len(x), device=x.device), last_frames(frames, self.hide)] if self.hide else x[:, -1]
-
-    @staticmethod
-    def _there(x: Frames, keys: Frames) -> Bool[Tensor, "stack batch K"] | None:
-        """Which keys are there; None where nothing is missing, of the queries either."""
-        if keys.real is None and x.real is not None:
-            return torch.ones(keys.x.shape[:3], dtype=torch.bool, device=keys.x.device)
-        return keys.real
+    def _there(self, x: Frames, source: Frames | None) -> Bool[Tensor, "stack batch K"] | None:
+        """With `hide`, which keys are there; None where nothing is missing, of the queries either."""
+        if not self.hide:
+            return None
+        if source is None:
+            return x.real
+        alone = slice(len(source.x), None)
+        if source.real is None and x.real is None:
+            return None
+        real = source.x.new_ones(source.x.shape[:3], dtype=torch.bool) if source.real is None else source.real
+        if len(source.x) == len(x.x):
+            return real
+        own = x.x[alone].new_ones(x.x[alone].shape[:3], dtype=torch.bool) if x.real is None else x.real[alone]
+        return torch.cat([real, own])
 
     def _run(
         self,
         members: Sequence[int],
         products: Products,
+        norm: tuple[Tensor, Tensor],
         x: Frames,
         source: Frames | None,
-        there: Bool[Tensor, "stack batch K"] | None,
         last: bool,
-    ) -> Float[Tensor, "stack rows d"]:
-        """The layers of the Transformers `members` on sequences of equal lengths."""
+    ) -> Tensor:
+        """The Transformers `members` on sequences of equal lengths: [stack, batch, T, d] or [stack, batch, d]."""
         drops = self.training and any(self.dropping[i] for i in members)
         dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
         keys = x.x.shape[2] if source is None else source.x.shape[2]
-        layouts = self._layouts(x, keys, there, dropped if drops else None, last)
+        layouts = self._layouts(x, keys, self._there(x, source), dropped if drops else None, last)
         state = self._embedded(x).flatten(1, 2)
-        return layers.run(layouts, state, None if source is None else self._sources(source), products)
+        state = layers.run(layouts, state, None if source is None else self._sources(source), products)
+        state = torch.addcmul(norm[1], F.layer_norm(state, (self.dim,)), norm[0])
+        return state if last else state.view(x.x.shape)
 
     def _sources(self, source: Frames) -> Sources:
         """The normed sources of keys and of values, which have dropout masks of their own."""

@@ -13,7 +13,14 @@ def fill(
 
 def mean(x: Float[Tensor, "batch time width"], observed: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
     """Mean over the observed steps; zero where there is none."""
-    return fill(x, observed).sum(dim=1) / observed.sum(dim=1, keepdim=True).clamp(min=1)
+    return mean_of_filled(fill(x, observed), observed)
+
+
+def mean_of_filled(
+    x: Float[Tensor, "batch time width"], observed: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch width"]:
+    """The same for steps of which those that are not observed are zero."""
+    return x.sum(dim=1) / observed.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def steps(

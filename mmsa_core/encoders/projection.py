@@ -55,7 +55,7 @@ class Projection(Encoder):
             if self.kernel > 1 and not self.same:
                 observed = F.pad(observed, (before, after)).unfold(1, self.kernel, 1).any(dim=2)
             x = masked.fill(x, observed)
-        return Encoded(sequence=x, observed=observed, pooled=masked.mean(x, observed))
+        return Encoded(sequence=x, observed=observed, pooled=masked.mean_of_filled(x, observed))
 
     def _margins(self, time: int) -> tuple[int, int]:
         """Zero frames before and after the sequence."""

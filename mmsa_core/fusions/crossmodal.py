@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -33,7 +32,8 @@ class MultimodalTransformer(Fusion):
         self.dropout, self.hide = nn.Dropout(config.output_dropout), config.hide
 
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Outputs:
-        last, _ = self.crossmodal({m: frames(of) for m, of in encoded.items()})
-        joint = torch.cat([summary(h, encoded[m], self.hide) for m, h in last.items()], dim=1)
+        encoded = {m: encoded[m] for m in self.crossmodal.modalities}
+        last, _ = self.crossmodal(frames(encoded))
+        joint = summary(last, encoded, self.hide).transpose(0, 1).flatten(1)
         state = joint + self.outer(self.dropout(F.relu(self.inner(joint))))
         return Outputs(encoded=encoded, joint=joint, logits=self.head(state))

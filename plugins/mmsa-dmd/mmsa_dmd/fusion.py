@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, frames, summary
+from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, summary
+from mmsa_core.attention.stack import Frames
 from mmsa_core.components import Context, Fusion
 from mmsa_core.types import Encoded, Modality
 from mmsa_dmd.decoupling import Decoupling
@@ -67,10 +68,9 @@ class DecoupledFusion(Fusion):
         encoded = {m: self.read[m].fitted(encoded[m]) for m in self.modalities}
         parts = self.decoupling(encoded)
         low, similarity = self._homogeneous(encoded, parts.shared)
-        private = {m: frames(encoded[m], x) for m, x in parts.private.items()}
-        memory, attended = self.crossmodal(private, {m: frames(encoded[m], x) for m, x in parts.shared.items()})
-        h = torch.stack([summary(x, encoded[m], self.hide) for m, x in memory.items()])
-        c = torch.cat([summary(x, encoded[m], self.hide) for m, x in attended.items()], dim=1).unsqueeze(0)
+        memory, attended = self.crossmodal(*(self._frames(encoded, x) for x in (parts.private, parts.shared)))
+        h, c = (summary(x, encoded, self.hide) for x in (memory, attended))
+        c = c.transpose(0, 1).flatten(1).unsqueeze(0)
         logits, _, state = self.heterogeneous(h)
         gated = [*self._gate(self.gates, h).unbind(0), *self._gate(self.shared_gate, c)]
         joint = torch.cat(gated, dim=1)
@@ -100,6 +100,13 @@ class DecoupledFusion(Fusion):
             similarity[group] = project(x)
         f, r_all, s = (joined(self.modalities, part) for part in (logits, r, similarity))
         return Nodes(self.modalities, f, r_all), Stacked(self.modalities, {self.modalities: s})
+
+    def _frames(self, encoded: Mapping[Modality, Encoded], x: Stacked) -> Frames | list[Frames]:
+        """Parts as sequences: stacked where all have one length."""
+        whole = x.parts.get(self.modalities)
+        if whole is None:
+            return [Frames(x[m], of.observed) for m, of in encoded.items()]
+        return Frames(whole.transpose(0, 1), torch.stack([of.observed for of in encoded.values()]))
 
     def _read(
         self, group: Members, encoded: Mapping[Modality, Encoded], x: Stacked

@@ -112,12 +112,13 @@ class GraphDistillation(Distiller):
         found, weight = edge.sum(dim=0), torch.addcmul(edge, self.prior, share)
         regularization = F.mse_loss(found, self.prior, reduction="sum") * self.config.regularization
         logit = (self._distances(nodes.logits) * weight).sum() * self.config.logit_weight
-        with torch.set_grad_enabled(self.counts_representations and torch.is_grad_enabled()):
+        parts = {"regularization": regularization, "logit": logit}
+        if self.counts_representations or not self.training:  # what does not count is measured in evaluation only
             representation = self._representations(nodes.representation, weight, share)
-            representation = representation * self.config.representation_weight
-        self._log(found, regularization=regularization, logit=logit, representation=representation)
+            parts["representation"] = representation * self.config.representation_weight
+        self._log(found, **parts)
         total = regularization + logit
-        return total + representation if self.counts_representations else total
+        return total + parts["representation"] if self.counts_representations else total
 
     def edges(self, student: Decoupled, teacher: Outputs, batch: Batch) -> dict[Pair, Float[Tensor, " batch"]]:
         """The learned edge e_ij of each pair in each sample, without the prior; NaN where one of the two is missing."""

@@ -34,34 +34,42 @@ def margin_loss(
     """
     direction = unit(x, dim=1, floor=1e-8)  # as published
     cosine = direction @ direction.T
-    pairs = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
-    if counted is not None:
-        pairs = pairs & counted.unsqueeze(0) & counted.unsqueeze(1)
-    positive, negative = pairs & (gap == 0), pairs & (gap != 0)
-    total = _hinge_sum(cosine, positive, scale * gap + cosine, negative)
-    count = positive.sum(dim=1) * negative.sum(dim=1)
-    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
-
-
-def _hinge_sum(
-    low: Float[Tensor, "items items"],
-    positive: Bool[Tensor, "items items"],
-    high: Float[Tensor, "items items"],
-    negative: Bool[Tensor, "items items"],
-) -> Float[Tensor, " items"]:
-    r"""Sum max(0, high_n - low_p) over p in P(i) and n in N(i), for each row i.
-
-    Without a table of all triples: with the rows sorted, the number of terms in which an entry is
-    active is found by bisection, and the sum is linear in the entries.
-    """
+    high = cosine + scale * gap
     with torch.no_grad():
-        sorted_low = low.masked_fill(~positive, torch.inf).sort(dim=1).values
-        sorted_high = high.masked_fill(~negative, torch.inf).sort(dim=1).values
-        below = torch.searchsorted(sorted_low, high.contiguous())  # positives p with low_p < high_n
-        not_above = torch.searchsorted(sorted_high, low.contiguous(), right=True)  # negatives n with high_n <= low_p
-        times_high = below * negative
-        times_low = (negative.sum(dim=1, keepdim=True) - not_above) * positive
-    return (high * times_high - low * times_low).sum(dim=1)
+        active = _active(cosine, high, *_pairs(gap, counted))
+    return (high * active).sum()  # of positives, gap is 0
+
+
+def _pairs(
+    gap: Float[Tensor, "items items"], counted: Bool[Tensor, " items"] | None
+) -> tuple[Bool[Tensor, "items items"], Bool[Tensor, "items items"]]:
+    """P(i) and N(i) as the rows of two masks."""
+    others = torch.ones_like(gap, dtype=torch.bool).fill_diagonal_(False)
+    if counted is not None:
+        others &= counted.unsqueeze(0) & counted.unsqueeze(1)
+    equal = gap == 0
+    return others & equal, others & ~equal
+
+
+def _active(
+    low: Float[Tensor, "items items"],
+    high: Float[Tensor, "items items"],
+    positive: Bool[Tensor, "items items"],
+    negative: Bool[Tensor, "items items"],
+) -> Float[Tensor, "items items"]:
+    r"""How often each cosine counts in the loss: c_in in every active term with n, c_ip less in every one with p.
+
+    A term max(0, high_n - low_p) is active where low_p < high_n. Without a table of all triples: with the rows
+    sorted, the number of terms in which an entry is active is found by bisection; the loss is linear in the entries.
+    """
+    sorted_low = low.masked_fill(~positive, torch.inf).sort(dim=1).values
+    sorted_high = high.masked_fill(~negative, torch.inf).sort(dim=1).values
+    positives, negatives = positive.sum(dim=1, keepdim=True), negative.sum(dim=1, keepdim=True)
+    below = torch.searchsorted(sorted_low, high)  # positives p with low_p < high_n
+    above = negatives - torch.searchsorted(sorted_high, low, right=True)  # negatives n with high_n > low_p
+    terms = positives * negatives
+    anchors = (terms > 0).sum().clamp(min=1)
+    return (below * negative - above * positive) / (terms.clamp(min=1) * anchors)
 
 
 def label_gap(y: Float[Tensor, " items"] | Int64[Tensor, "items ..."]) -> Float[Tensor, "items items"]:

@@ -111,8 +111,10 @@ def test_the_loss_by_hand(nodes, variant, representation, counts):
     term = two(nodes=nodes, variant=variant)
     parts = {"regularization": REGULARIZATION, "logit": LOGIT, "representation": representation}
     edges = {"text<-audio": sigmoid(1.0), "audio<-text": sigmoid(-1.0)}
-    assert logged(term, TWO) == pytest.approx(parts | edges)
+    assert logged(term.eval(), TWO) == pytest.approx(parts | edges)
     assert value(term, TWO) == pytest.approx(REGULARIZATION + LOGIT + counts * representation)
+    assert value(term.train(), TWO) == pytest.approx(REGULARIZATION + LOGIT + counts * representation)
+    assert ("representation" in logged(term, TWO)) == counts  # what does not count is not computed in training
 
 
 @pytest.mark.parametrize(("metric", "wanted"), [("l1", 4.0), ("l2", 8.0), ("cosine", 2.0)])
