@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import settings
 
+from mmsa_core.attention import form
 from mmsa_core.cli import main
 
 settings.register_profile("repeatable", derandomize=True)
@@ -25,3 +26,9 @@ def mmsa(tmp_path, monkeypatch):
         return result
 
     return run
+
+
+@pytest.fixture(params=[False, True], ids=["apart", "together"])
+def few(request, monkeypatch):
+    """Attention in both of its forms: as on a CPU, and as on other devices."""
+    monkeypatch.setattr(form, "FEW", request.param)

@@ -3,7 +3,8 @@
 python bench/dmd.py [--peer PATH] [--quick] [--threads N] [--rounds N] [--json FILE]
 
 PATH is a checkout of github.com/mdswyz/DMD; without it only ours is measured. A training step is one
-mini-batch: forward, all losses, backward, clipping and update. Both get the same batches and run alternately
+mini-batch: forward, all losses, backward, clipping and update. Operations are those that torch dispatches, views too.
+Both get the same batches and run alternately
 within this one process, so ratios carry over to other machines and absolute times do not. Peak memory is that
 of a process for each.
 """
@@ -17,12 +18,14 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import torch
 from measure import Figure, Found, alternate, arguments, environment, operations, peak_mebibytes
 from peer_dmd import Published, check
 
 from mmsa_core import data, recipe_file
+from mmsa_core.attention import form
 from mmsa_core.recipe import Recipe
 from mmsa_core.runner import Watcher
 from mmsa_core.stages import Stages
@@ -90,7 +93,7 @@ def main() -> None:
     found |= {"operations": {}, "training": {}, "evaluation": {}}
     for batch in size.batches:
         rows = corpus.rows(batch)
-        found["operations"][str(batch)] = {name: per_step(side, rows[0]) for name, side in sides.items()}
+        found["operations"][str(batch)] = counted(sides, rows[0])
         found["training"][str(batch)] = side_by_side(sides, "train", rows, size.rounds, "steps/s")
         found["evaluation"][str(batch)] = side_by_side(sides, "evaluate", rows, size.rounds, "batches/s")
         report(found, str(batch))
@@ -201,6 +204,14 @@ def peaks(name: str, size: Size, peer: Path | None, threads: int) -> dict[int, f
         side.evaluate(rows)
         found[batch] = peak_mebibytes()
     return found
+
+
+def counted(sides: Mapping[str, Side], rows: Batch) -> dict[str, int]:
+    """Operations of a training step: ours as any device but a CPU runs it, and in the form of this CPU."""
+    here = {name: per_step(side, rows) for name, side in sides.items()}
+    with mock.patch.object(form, "FEW", True):
+        few = per_step(sides["ours"], rows)
+    return {"ours": few, "ours in a CPU's form": here.pop("ours"), **here}
 
 
 def per_step(side: Side, rows: Batch) -> int:

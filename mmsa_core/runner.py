@@ -103,15 +103,13 @@ class Trainer:
         """Add a mini-batch's gradients to those since the last update of student and terms; then `update` them."""
         torch.manual_seed(derive(self.seed, self.stage, "dropout", self.steps_done))
         values, seen = self.losses(batch, epoch)
-        weighted = self.terms.weighted(values)
-        total = torch.stack(list(weighted.values())).sum()
+        total, weighted = self.terms.objective(values)
         logged = {f"loss/{label}": value for label, value in values.items()}
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
         if self.terms.gradients_every and self.steps_done % self.terms.gradients_every == 0:
             logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
         rate = self.updates.set_rates(self.steps_done, total_steps)
-        total.backward()  # type: ignore[no-untyped-call]
-        self.updates.added()
+        self.updates.add(total)
         if update:
             self._update()
         for label, term in self.terms.modules.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,16 @@ class Terms:
         """Each term for one batch, before its weight."""
         return {label: term(student, teacher, seen) for label, term in self.modules.items()}
 
-    def weighted(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The values times their weights; what has none counts once."""
-        return {label: self.weights.get(label, 1.0) * value for label, value in values.items()}
+    def objective(self, values: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of the values times their weights, and each of these; what has no weight counts once."""
+        stacked = torch.stack(list(values.values()))
+        weighted = stacked * _factors(tuple(self.weights.get(label, 1.0) for label in values), stacked.device)
+        return weighted.sum(), dict(zip(values, weighted.unbind(0), strict=True))
+
+
+@lru_cache(maxsize=16)
+def _factors(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(weights, device=device)
 
 
 def mean_loss(
@@ -54,8 +62,8 @@ def mean_loss(
             seen = masker(batch, draw) if masker else batch
             student = network(seen)
             taught = teacher(batch, student, training=False) if teacher else student
-            values = terms.weighted(terms.values(student, taught, seen)).values()
-            sums.append(len(batch) * torch.stack(list(values)).sum())
+            total, _ = terms.objective(terms.values(student, taught, seen))
+            sums.append(len(batch) * total)
             samples += len(batch)
     for module, before in zip(modules, training, strict=True):
         module.train(before)

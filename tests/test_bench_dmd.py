@@ -47,11 +47,11 @@ def check(found, sides, rounds):
             assert set(sides) == set(found[name][batch]) - {"ratio", "ratio_by_round"}
             for side in sides:
                 check_figure(found[name][batch][side], rounds)
-        for name in ("operations", "peak_mebibytes"):
-            assert set(found[name][batch]) == set(sides)
-            assert all(value > 0 for value in found[name][batch].values())
+        assert set(found["peak_mebibytes"][batch]) == set(sides)
+        assert set(found["operations"][batch]) == {*sides, "ours in a CPU's form"}
+        assert all(value > 0 for name in ("operations", "peak_mebibytes") for value in found[name][batch].values())
     operations = found["operations"]
-    assert operations["4"]["ours"] == operations["8"]["ours"]
+    assert operations["4"]["ours"] == operations["8"]["ours"] <= 1500
 
 
 def test_quick_bench_end_to_end(tmp_path):

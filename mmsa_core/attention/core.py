@@ -1,16 +1,23 @@
 """Attention weights, their dropout and the weighted values, forward and backward.
 
 Heads are channels first: the products with the tables of weights then have the long axis where a CPU wants it,
-and take a third of the time. The tables, by far the largest tensors of a step, are not kept for the backward pass but
-computed again, and on a CPU they are computed in pieces that stay in a core's cache.
+and take a third of the time. The tables of weights are by far the largest tensors of a step: on a CPU they are
+computed in pieces that stay in a core's cache, and again in the backward pass; on other devices, where the number of
+operations counts, small ones are kept.
 """
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-PIECE: int | None = 2**19
-"""Attention weights of one piece on a CPU (two MiB); None: all at once, as on other devices."""
+from mmsa_core.attention.form import few_operations
+
+PIECE = 2**19
+"""Attention weights of one piece on a CPU (two MiB)."""
+KEPT = 2**28
+"""Where they are computed at once, so many attention weights of a layer (one GiB) are kept for the backward pass."""
 
 
 def attend(
@@ -20,19 +27,23 @@ def attend(
     mask: Tensor | None,
     keep: UInt8[Tensor, "all T K"] | None,
     heads: int,
-) -> Float[Tensor, "all h T"]:
-    """The weighted values.
+) -> tuple[Float[Tensor, "all h T"], tuple[Tensor, ...]]:
+    """The weighted values, and the weights before and after dropout where they are kept.
 
     `mask` is added to the scores: [T, K] for all alike, or [all / heads, 1, T, K].
     """
     pieces = _pieces(query, key, heads)
     if len(pieces) == 1:
-        return torch.bmm(value, _kept(attention_weights(query, key, mask), keep).mT)
+        share = attention_weights(query, key, mask)
+        kept = _kept(share, keep)
+        return torch.bmm(value, kept.mT), (share, kept) if few_operations(
+            query.device
+        ) and share.numel() <= KEPT else ()
     seen = torch.empty_like(query)
     for at in pieces:
         share = attention_weights(query[at], key[at], _part(mask, at, heads))
         torch.bmm(value[at], _kept(share, None if keep is None else keep[at]).mT, out=seen[at])
-    return seen
+    return seen, ()
 
 
 def attend_backward(
@@ -43,11 +54,12 @@ def attend_backward(
     mask: Tensor | None,
     keep: UInt8[Tensor, "all T K"] | None,
     heads: int,
+    weights: Sequence[Tensor] = (),
 ) -> tuple[Float[Tensor, "all h T"], Float[Tensor, "all h K"], Float[Tensor, "all h K"]]:
-    """The gradients of query, key and value, from that of the weighted values."""
+    """The gradients of query, key and value, from that of the weighted values; `weights` as kept by `attend`."""
     pieces = _pieces(query, key, heads)
     if len(pieces) == 1:
-        return _backward(grad, query, key, value, mask, keep)
+        return _backward(grad, query, key, value, mask, keep, weights)
     to_query, to_key, to_value = (torch.empty_like(x) for x in (query, key, value))
     for at in pieces:
         own = _part(mask, at, heads), None if keep is None else keep[at]
@@ -69,9 +81,16 @@ def attention_weights(
 
 
 def _backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, keep: Tensor | None
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    keep: Tensor | None,
+    weights: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    share = attention_weights(query, key, mask)
+    share = weights[0] if weights else attention_weights(query, key, mask)
+    kept = weights[1] if weights else _kept(share, keep)
     scores = torch.bmm(grad.mT, value)
     scores = scores if keep is None else scores.mul_(keep)
     scores = torch.ops.aten._softmax_backward_data(scores, share, 2, scores.dtype)
@@ -79,7 +98,7 @@ def _backward(
     # the first argument is not read where beta is 0: a product and its factor in one operation
     to_query = torch.baddbmm(query, key, scores.mT, beta=0, alpha=scale)
     to_key = torch.baddbmm(key, query, scores, beta=0, alpha=scale)
-    return to_query, to_key, torch.bmm(grad, _kept(share, keep))
+    return to_query, to_key, torch.bmm(grad, kept)
 
 
 def _kept(share: Tensor, keep: Tensor | None) -> Tensor:
@@ -95,6 +114,6 @@ def _part(mask: Tensor | None, at: slice, heads: int) -> Tensor | None:
 def _pieces(query: Tensor, key: Tensor, heads: int) -> list[slice]:
     """Slices of the first axis; a sample's heads stay together."""
     size = len(query)
-    if PIECE is not None and query.device.type == "cpu":
+    if not few_operations(query.device):
         size = heads * max(1, PIECE // (heads * query.shape[2] * key.shape[2]))
     return [slice(start, min(start + size, len(query))) for start in range(0, len(query), size)]

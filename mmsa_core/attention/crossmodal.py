@@ -11,6 +11,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from mmsa_core.attention.form import few_operations
 from mmsa_core.attention.heads import check_heads
 from mmsa_core.attention.stack import Frames, Rates, Stack, stacked
 from mmsa_core.components import ComponentConfig, Context
@@ -105,7 +106,7 @@ class Crossmodal(nn.Module):
         Sequences are in the recipe's order; where all have one length they may be stacked already.
         """
         first = sequences.x if isinstance(sequences, Frames) else sequences[0].x
-        if not self.readers.by_itself(first.device):
+        if few_operations(first.device):
             whole, own = as_one(sequences), None if alone is None else as_one(alone)
             if whole is not None and (own is not None or alone is None):
                 return self._together(whole, own)

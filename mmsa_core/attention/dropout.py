@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mmsa_core.attention.form import few_operations
+
 LEVELS = 256
 
 
@@ -35,8 +37,9 @@ def dropout(x: Float[Tensor, "*shape"], rate: float, training: bool) -> Float[Te
 
 
 def _bytes(shape: Sequence[int], device: torch.device) -> UInt8[Tensor, "..."]:
+    if few_operations(device):
+        return torch.randint(LEVELS, tuple(shape), dtype=torch.uint8, device=device)
     count = prod(shape)
     # 64 random bits at a time, over the whole range: without bounds the top bit would always be 0.
     words = torch.empty(-(-count // 8), dtype=torch.int64, device=device).random_(-(2**63), None)
-    found = words.view(torch.uint8)
-    return (found[:count] if count % 8 else found).view(shape)
+    return words.view(torch.uint8)[:count].view(shape)

@@ -75,7 +75,10 @@ class Layout:
 
 
 class Kept(NamedTuple):
-    """What the gradient of a layer needs; `read` is what queries, keys and values are products of."""
+    """What the gradient of a layer needs; `read` is what queries, keys and values are products of.
+
+    `weights` are the attention weights before and after dropout, or nothing: then they are computed again.
+    """
 
     state: Tensor
     mean1: Tensor
@@ -90,6 +93,16 @@ class Kept(NamedTuple):
     mean2: Tensor
     rstd2: Tensor
     hidden: Tensor
+    weights: tuple[Tensor, ...]
+
+
+class Transposed(NamedTuple):
+    """The weights of one layer [rows, out, in], for the gradients of what they were multiplied with."""
+
+    attend: Tensor
+    out: Tensor
+    inner: Tensor
+    outer: Tensor
 
 
 class Pair(NamedTuple):
@@ -113,28 +126,29 @@ def forward(
         row = torch.arange(len(at), device=at.device)
         before = state.view(len(at), -1, state.shape[2])[row, at].view(len(state), -1, state.shape[2])
         q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, :, at].view(len(q), -1, 1)
-    seen = _times(merge(attend(q, k, v, layout.scores, layout.keep, layout.heads), before), layout.alive)
+    seen, weights = attend(q, k, v, layout.scores, layout.keep, layout.heads)
+    seen = _times(merge(seen, before), layout.alive)
     y = _added(before, torch.baddbmm(w.out_bias, seen, w.out), layout.attended)
     n2, mean2, rstd2 = _norm(y)
     hidden = _times(torch.baddbmm(w.inner_bias, n2, w.inner).relu_(), layout.inner)
     found = _added(y, torch.baddbmm(w.outer_bias, hidden, w.outer), layout.outer)
-    return found, Kept(state, mean1, rstd1, read, q, k, v, seen, y, n2, mean2, rstd2, hidden)
+    return found, Kept(state, mean1, rstd1, read, q, k, v, seen, y, n2, mean2, rstd2, hidden, weights)
 
 
 def backward(
-    layout: Layout, grad: Float[Tensor, "stack rows d"], kept: Kept, sources: Sources | None, w: Products
+    layout: Layout, grad: Float[Tensor, "stack rows d"], kept: Kept, sources: Sources | None, w: Transposed
 ) -> tuple[Tensor, tuple[Tensor, Tensor] | None, list[Pair]]:
     """The gradients of state and sources, and a pair for each product: attend (or its three), out, inner, outer."""
     g = _times(grad, layout.outer)
     outer = Pair(kept.hidden, g)
     # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
-    g = torch.ops.aten.threshold_backward(_times(torch.bmm(g, w.outer.mT), layout.inner), kept.hidden, 0)
+    g = torch.ops.aten.threshold_backward(_times(torch.bmm(g, w.outer), layout.inner), kept.hidden, 0)
     inner = Pair(kept.n2, g)
-    to_state = grad + _norm_backward(torch.bmm(g, w.inner.mT), kept.y, kept.mean2, kept.rstd2)
+    to_state = grad + _norm_backward(torch.bmm(g, w.inner), kept.y, kept.mean2, kept.rstd2)
     g = _times(to_state, layout.attended)
     out = Pair(kept.seen, g)
-    g = split(_times(torch.bmm(g, w.out.mT), layout.alive), layout)
-    to_heads = attend_backward(g, kept.q, kept.k, kept.v, layout.scores, layout.keep, layout.heads)
+    g = split(_times(torch.bmm(g, w.out), layout.alive), layout)
+    to_heads = attend_backward(g, kept.q, kept.k, kept.v, layout.scores, layout.keep, layout.heads, kept.weights)
     if layout.at is not None:
         to_q, to_state = _put_back(layout, to_heads[0], to_state, kept.state)
         to_heads = to_q, *to_heads[1:]
@@ -166,23 +180,24 @@ def _project(
 
 
 def _project_backward(
-    to_heads: tuple[Tensor, Tensor, Tensor], kept: Kept, sources: Sources | None, w: Products
+    to_heads: tuple[Tensor, Tensor, Tensor], kept: Kept, sources: Sources | None, w: Transposed
 ) -> tuple[Tensor, tuple[Tensor, Tensor] | None, list[Pair]]:
     """The gradients of LN(x) and of the sources, and the pairs of the products."""
     read, state = kept.read, kept.state
     if sources is None:
         g = merge(torch.stack(to_heads), read)
-        return torch.bmm(g, w.attend.mT), None, [Pair(read, g)]
+        return torch.bmm(g, w.attend), None, [Pair(read, g)]
     if joined(len(state), sources, state.shape[1]):
         g = merge(torch.cat(to_heads), read)
-        to_n1, to_keys, to_values = torch.chunk(torch.bmm(g, w.attend.mT), 3)
-        count = len(sources.keys)
-        if count < len(to_n1):
-            to_n1[count:].add_(to_keys[count:]).add_(to_values[count:])
-        return to_n1, (to_keys[:count], to_values[:count]), [Pair(read, g)]
+        count, alone = len(sources.keys), len(state) - len(sources.keys)
+        to_n1, to_keys, *own = torch.split(torch.bmm(g, w.attend), [len(state), *2 * [count, alone]])
+        to_values = own[1]
+        if alone:
+            to_n1[count:].add_(own[0]).add_(own[2])
+        return to_n1, (to_keys, to_values), [Pair(read, g)]
     merged = [merge(g, x) for g, x in zip(to_heads, (read, *sources), strict=True)]
     to_n1, to_keys, to_values = (
-        torch.bmm(g, weight.mT) for g, weight in zip(merged, torch.chunk(w.attend, 3, dim=2), strict=True)
+        torch.bmm(g, weight) for g, weight in zip(merged, torch.chunk(w.attend, 3, dim=1), strict=True)
     )
     return to_n1, (to_keys, to_values), [Pair(x, g) for x, g in zip((read, *sources), merged, strict=True)]
 

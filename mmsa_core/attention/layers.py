@@ -1,6 +1,7 @@
 """All layers of stacked Transformers as one operation to autograd, and the layer norms' part in their weights."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmsa_core.attention import layer
-from mmsa_core.attention.layer import Kept, Layout, Pair, Products, Sources
+from mmsa_core.attention.layer import Kept, Layout, Pair, Products, Sources, Transposed
 
 
 def run(
@@ -20,8 +21,8 @@ def run(
         keys, values = sources or (None, None)
         found: Tensor = _Layers.apply(layouts, state, keys, values, *w)  # type: ignore[no-untyped-call]
         return found
-    for layout, own in zip(layouts, _by_layer(w, layouts, state, sources), strict=True):
-        state, _ = layer.forward(layout, state, sources, own)
+    for layout, own in zip(layouts, _by_layer(_arranged(w, state, sources), len(layouts)), strict=True):
+        state, _ = layer.forward(layout, state, sources, Products(*own))
     return state
 
 
@@ -38,21 +39,24 @@ class _Layers(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         sources = None if keys is None or values is None else Sources(keys, values)
-        by_layer, kept = _by_layer(Products(*weights), layouts, state, sources), []
-        for layout, own in zip(layouts, by_layer, strict=True):
-            state, needed = layer.forward(layout, state, sources, own)
+        w, kept = _arranged(Products(*weights), state, sources), []
+        for layout, own in zip(layouts, _by_layer(w, len(layouts)), strict=True):
+            state, needed = layer.forward(layout, state, sources, Products(*own))
             kept.append(needed)
-        ctx.save_for_backward(*(sources or ()), *(x for group in (*by_layer, *kept) for x in group))
-        ctx.layouts, ctx.sources = layouts, len(sources or ())
+        own_tensors = (x for needed in kept for x in (*needed[:-1], *needed.weights))
+        ctx.save_for_backward(*(sources or ()), *(getattr(w, name) for name in Transposed._fields), *own_tensors)
+        ctx.layouts, ctx.sources, ctx.counts = layouts, len(sources or ()), [len(needed.weights) for needed in kept]
         return state
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "stack rows d"]) -> tuple[Tensor | None, ...]:
-        count, saved = len(ctx.layouts), iter(ctx.saved_tensors)
+        saved = iter(ctx.saved_tensors)
         sources = Sources(next(saved), next(saved)) if ctx.sources else None
-        by_layer = [Products(*(next(saved) for _ in Products._fields)) for _ in range(count)]
-        kept = [Kept(*(next(saved) for _ in Kept._fields)) for _ in range(count)]
+        transposed = Transposed(*(next(saved).mT for _ in Transposed._fields))
+        by_layer = [Transposed(*own) for own in _by_layer(transposed, len(ctx.layouts))]
+        fixed = len(Kept._fields) - 1
+        kept = [Kept._make((*islice(saved, fixed), tuple(islice(saved, count)))) for count in ctx.counts]
         to_sources: tuple[Tensor, Tensor] | None = None
         pairs: list[list[Pair]] = []
         for layout, needed, own in zip(reversed(ctx.layouts), reversed(kept), reversed(by_layer), strict=True):
@@ -66,13 +70,17 @@ class _Layers(torch.autograd.Function):
         return None, grad, *(to_sources or (None, None)), *_side_by_side(attend, stack), *out, *inner, *outer
 
 
-def _by_layer(w: Products, layouts: Sequence[Layout], state: Tensor, sources: Sources | None) -> list[Products]:
-    """Each layer's weights, those of `attend` as its projection wants them."""
-    stack, layers = len(state), len(layouts)
-    if layer.joined(stack, sources, state.shape[1]):
-        w = w._replace(attend=_after_another(w.attend, stack), attend_bias=_after_another(w.attend_bias, stack))
-    columns = [torch.split(x, len(x) // layers) for x in w]
-    return [Products(*own) for own in zip(*columns, strict=True)]
+def _arranged(w: Products, state: Tensor, sources: Sources | None) -> Products:
+    """The weights, those of `attend` as the layers' projection wants them."""
+    if not layer.joined(len(state), sources, state.shape[1]):
+        return w
+    attend, bias = (_after_another(x, len(state)) for x in (w.attend, w.attend_bias))
+    return w._replace(attend=attend, attend_bias=bias)
+
+
+def _by_layer(weights: Sequence[Tensor], layers: int) -> list[tuple[Tensor, ...]]:
+    """Each layer's share of the first axis."""
+    return list(zip(*(torch.split(x, len(x) // layers) for x in weights), strict=True))
 
 
 def _after_another(x: Float[Tensor, "rows in three"], stack: int) -> Float[Tensor, "rows_ in out"]:

@@ -1,14 +1,14 @@
 """Several Transformers of one shape, computed as one (Tsai et al., ACL 2019, https://arxiv.org/abs/1906.00295).
 
 The Multimodal Transformer and DMD run a dozen small Transformers side by side. Here those of one shape
-share each product: weights and activations carry the Transformer's number as their first axis. Symbols:
+share each product: weights and activations carry the Transformer's number as their first axis. On a CPU, where
+the tensors of one Transformer stay in the cache and those of all do not, each is a stack of its own. Symbols:
 stack = Transformers, T = frames of the query, K = frames of the source, d = width, h = d / heads.
 """
 
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mmsa_core.attention import layers, positions
 from mmsa_core.attention.dropout import LEVELS, dropout, factors, keep_mask, levels
+from mmsa_core.attention.form import few_operations
 from mmsa_core.attention.layer import Layout, Products, Sources
 from mmsa_core.attention.weights import Weights
 
@@ -57,9 +58,6 @@ class Stack(nn.Module):
     stands for a sequence; without it (as published) every frame is a key, and the last step stands for it.
     """
 
-    apart: ClassVar[bool | None] = None
-    """Whether each Transformer is computed by itself; None: on a CPU, where the tensors of one stay in the cache, while
-    those of all do not. Elsewhere the number of operations counts."""
     dropped: Tensor
     """How many of the 256 values of a byte drop an attention weight, for each Transformer [stack, 1]."""
     out_scale: Tensor
@@ -114,10 +112,6 @@ class Stack(nn.Module):
         (weights,) = self.weights.products([members], self._out_scale())
         return self._run(members, weights, (self.scale, self.shift), x, source, last)
 
-    def by_itself(self, device: torch.device) -> bool:
-        """Whether each Transformer is computed by itself there."""
-        return self.apart or (self.apart is None and device.type == "cpu")
-
     def last(self, frames: Frames, x: Float[Tensor, "*stack batch T d"]) -> Float[Tensor, "*stack batch d"]:
         """What a sequence became in the frame that stands for it."""
         if not self.hide:
@@ -130,7 +124,7 @@ class Stack(nn.Module):
 
     def _groups(self, x: Sequence[Frames], keys: Sequence[Frames]) -> list[list[int]]:
         """The Transformers that are computed as one: those on equal lengths, or each by itself."""
-        if self.by_itself(x[0].x.device):
+        if not few_operations(x[0].x.device):
             return [[i] for i in range(len(x))]
         groups: dict[tuple[int, int], list[int]] = {}
         for i, (query, key) in enumerate(zip(x, keys, strict=True)):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from mmsa_core.attention.dropout import dropout, factors, keep_mask, levels
 
+pytestmark = pytest.mark.usefixtures("few")
+
 DRAWS = 1 << 16
 BYTES = 8
 """Masks are drawn as words of 64 bits."""

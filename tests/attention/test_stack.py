@@ -13,16 +13,12 @@ from torch.autograd import gradcheck
 from mmsa_core.attention import core, positions
 from mmsa_core.attention.stack import Frames, Rates, Stack
 
+pytestmark = pytest.mark.usefixtures("few")
+
 DIM, HEADS, BATCH = 8, 2, 3
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 HOLES = torch.tensor([[True] * 6, [False] * 6, [False, True, False, True, False, False]])
 """A whole sequence, one that is missing altogether, and one whose first and last frames are missing."""
-
-
-@pytest.fixture(autouse=True, params=[True, False], ids=["apart", "together"])
-def apart(request, monkeypatch):
-    """Each Transformer by itself, as on a CPU, or as many as possible at once, as on other devices."""
-    monkeypatch.setattr(Stack, "apart", request.param)
 
 
 def build(count, layers=2, rates=None, dim=DIM, **fields):
@@ -220,7 +216,7 @@ def test_in_pieces(hide, last):
 def test_pieces_have_the_same_dropout(monkeypatch):
     stack, x, source = made("both in one group", holes=True, hide=True, rates=Rates([0.4] * 3))
     found = {}
-    for piece in (core.PIECE, None):
+    for piece in (core.PIECE, 2**19):
         monkeypatch.setattr(core, "PIECE", piece)
         torch.manual_seed(2)
         out = stack.train()(x, source)

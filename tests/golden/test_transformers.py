@@ -10,6 +10,8 @@ from mmsa_core.attention import positions
 from mmsa_core.attention.stack import Frames, Rates, Stack
 from mmsa_core.types import Batch
 
+pytestmark = pytest.mark.usefixtures("few")
+
 CPU = (torch.device("cpu"), torch.float32)
 
 

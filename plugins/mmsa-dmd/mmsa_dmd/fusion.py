@@ -15,7 +15,7 @@ from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, summary
 from mmsa_core.attention.stack import Frames
 from mmsa_core.components import Context, Fusion
 from mmsa_core.types import Encoded, Modality
-from mmsa_dmd.decoupling import Decoupling
+from mmsa_dmd.decoupling import Decoupling, Parts
 from mmsa_dmd.heads import Linears, ResidualHeads, by_modality, same_shape
 from mmsa_dmd.outputs import Decoupled, Nodes
 from mmsa_dmd.reading import Flatten, Pooled, Reading
@@ -68,12 +68,11 @@ class DecoupledFusion(Fusion):
         encoded = {m: self.read[m].fitted(encoded[m]) for m in self.modalities}
         parts = self.decoupling(encoded)
         low, similarity = self._homogeneous(encoded, parts.shared)
-        memory, attended = self.crossmodal(*(self._frames(encoded, x) for x in (parts.private, parts.shared)))
+        memory, attended = self.crossmodal(*self._frames(encoded, parts))
         h, c = (summary(x, encoded, self.hide) for x in (memory, attended))
         c = c.transpose(0, 1).flatten(1).unsqueeze(0)
         logits, _, state = self.heterogeneous(h)
-        gated = [*self._gate(self.gates, h).unbind(0), *self._gate(self.shared_gate, c)]
-        joint = torch.cat(gated, dim=1)
+        joint = torch.cat([*self._gate(self.gates, h).unbind(0), self._gate(self.shared_gate, c).squeeze(0)], dim=1)
         return Decoupled(
             encoded=encoded,
             joint=joint,
@@ -101,12 +100,13 @@ class DecoupledFusion(Fusion):
         f, r_all, s = (joined(self.modalities, part) for part in (logits, r, similarity))
         return Nodes(self.modalities, f, r_all), Stacked(self.modalities, {self.modalities: s})
 
-    def _frames(self, encoded: Mapping[Modality, Encoded], x: Stacked) -> Frames | list[Frames]:
-        """Parts as sequences: stacked where all have one length."""
-        whole = x.parts.get(self.modalities)
-        if whole is None:
-            return [Frames(x[m], of.observed) for m, of in encoded.items()]
-        return Frames(whole.transpose(0, 1), torch.stack([of.observed for of in encoded.values()]))
+    def _frames(self, encoded: Mapping[Modality, Encoded], parts: Parts) -> list[Frames] | list[list[Frames]]:
+        """Private and shared parts as sequences: stacked where all have one length."""
+        both, real = (parts.private, parts.shared), [of.observed for of in encoded.values()]
+        if self.modalities in parts.private.parts:
+            whole = torch.stack(real)
+            return [Frames(x.parts[self.modalities].transpose(0, 1), whole) for x in both]
+        return [[Frames(x[m], r) for m, r in zip(x, real, strict=True)] for x in both]
 
     def _read(
         self, group: Members, encoded: Mapping[Modality, Encoded], x: Stacked

@@ -110,5 +110,5 @@ class MarginLoss(Distiller):
         else:
             x = torch.stack([of.pooled for of in student.encoded.values()], dim=1)
             present = torch.stack([of.present for of in student.encoded.values()], dim=1)
-        y = batch.target.repeat_interleave(x.shape[1], dim=0)
-        return margin_loss(x.flatten(0, 1), label_gap(y), self.scale, present.flatten())
+        y = torch.cat([batch.target] * x.shape[1])
+        return margin_loss(x.transpose(0, 1).flatten(0, 1), label_gap(y), self.scale, present.T.flatten())

@@ -34,7 +34,7 @@ class BranchSupervision(Distiller):
         low, high = (nodes_of(nodes, names).logits for nodes in (student.homogeneous, student.heterogeneous))
         logits = torch.cat([low, high, student.shared_logits.unsqueeze(1)], dim=1)
         present = student.present
-        present = torch.cat([present, present, torch.ones_like(present[:, :1])], dim=1)
+        present = torch.cat([present, present, present.new_ones(len(present), 1)], dim=1)
         counted = present & (self.task.categories(batch.target) != IGNORE).any(dim=1, keepdim=True)
         target = batch.target.unsqueeze(1).expand(-1, logits.shape[1], *batch.target.shape[1:]).flatten(0, 1)
         each = self.task.each(logits.flatten(0, 1), target).view(counted.shape)

@@ -11,6 +11,8 @@ from mmsa_core.errors import UserError
 from mmsa_core.tasks import Classification, Regression
 from mmsa_core.types import Encoded
 
+pytestmark = pytest.mark.usefixtures("few")
+
 LENGTHS = {"text": 4, "audio": 6, "vision": 4}
 DIM = 4
 
