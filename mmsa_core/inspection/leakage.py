@@ -41,9 +41,12 @@ class Leakage:
 
     @property
     def renumbered(self) -> bool:
-        """Whether nearly all shared ids name other content in each split: counted anew there, as MELD's are."""
+        """Whether nearly all that is shared are ids that name other content in each split: counted anew, as MELD's are."""
         ids = sum(len(pair.ids) for pair in self.shared)
-        return ids > 0 and sum(pair.ids_with_other_content for pair in self.shared) >= RENUMBERED * ids
+        groups = sum(len(pair.groups) for pair in self.shared)
+        told = sum(len({group(sample) for sample in pair.ids} - {None}) for pair in self.shared)
+        other = sum(pair.ids_with_other_content for pair in self.shared)
+        return ids > 0 and other >= RENUMBERED * ids and told >= RENUMBERED * groups
 
 
 def group(sample: str) -> str | None:

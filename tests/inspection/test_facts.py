@@ -186,8 +186,18 @@ def test_leakage(by_hand):
     (pair,) = found.shared
     assert (pair.first, pair.second) == ("train", "valid")
     assert (pair.ids, pair.ids_with_other_content, pair.groups, pair.content) == (("w$_$1",), 1, ("v", "w"), 2)
-    assert found.renumbered
+    assert not found.renumbered, "v is shared without a shared id"
     assert leakage(corpus, digests(corpus)) == found
+
+
+def test_ids_that_are_counted_anew(by_hand):
+    a, b = [[1.0]], [[2.0]]
+    ids = ["d0$_$0", "d0$_$1", "d1$_$0"]
+    anew = by_hand.corpus(train=by_hand.split(ids, text=[a, a, a]), test=by_hand.split(ids, text=[b, b, b]))
+    same = by_hand.corpus(train=by_hand.split(ids, text=[a, a, a]), test=by_hand.split(ids, text=[b, a, b]))
+    assert leakage(anew).renumbered
+    assert leakage(anew).shared[0].ids_with_other_content == 3
+    assert not leakage(same).renumbered
 
 
 def test_no_leakage_and_no_groups(by_hand):

@@ -13,7 +13,7 @@ def numpy_version(_: Corpus, facts: Facts) -> list[Warned]:
     if not writer:
         return []
     means = (
-        "Code that calls pickle.load under numpy 1 may stop with \"No module named 'numpy._core'\"."
+        "Code that calls pickle.load under a numpy before 1.26.1 stops with \"No module named 'numpy._core'\"."
         if NUMPY_2 in writer
         else "numpy 2 still loads it, with a warning that numpy.core was renamed to numpy._core."
     )

@@ -12,7 +12,7 @@ COVAREP = 74
 MOSI_CLIPS = 2199
 SETS = {
     (5, 20): "the feature set of MMSA's and MulT's MOSI files (audio 5, vision 20 wide)",
-    (74, 47): "the feature set of MISA's and MAG-BERT's MOSI files (COVAREP 74, Facet 47 wide)",
+    (74, 47): "the feature set of MAG-BERT's MOSI files (COVAREP 74, Facet 47 wide)",
     (
         74,
         35,
@@ -53,7 +53,7 @@ def covarep_inf(_: Corpus, facts: Facts) -> list[Warned]:
             "covarep-inf",
             f"audio is {COVAREP} wide, as COVAREP is, and holds -inf: {counted(counts)}",
             "COVAREP writes the logarithm of zero for silent frames; one such value makes a loss NaN.",
-            "Set data.nonfinite=zero, which is what most published code does.",
+            "Set data.nonfinite=zero, as most published loaders do.",
         )
     ]
 
