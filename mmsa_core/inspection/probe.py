@@ -16,7 +16,7 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
 from mmsa_core.inspection.blocks import Array, blocks, pooled, present, width
-from mmsa_core.inspection.leakage import group
+from mmsa_core.inspection.shared import group
 from mmsa_core.types import Modality
 
 FOLDS = 5

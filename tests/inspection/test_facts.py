@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core.inspection import blocks
+from mmsa_core.inspection import blocks, leakage
 from mmsa_core.inspection.features import features
 from mmsa_core.inspection.identity import copies, digests, fingerprint
 from mmsa_core.inspection.labels import bins, targets
-from mmsa_core.inspection.leakage import group, leakage
 from mmsa_core.inspection.patterns import patterns, shown
+from mmsa_core.inspection.shared import group
 
 NAN, INF = math.nan, math.inf
 

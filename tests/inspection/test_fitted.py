@@ -55,6 +55,17 @@ def test_features_fitted_on_labels_are_found(by_hand, width, target):
 def test_found_without_videos_in_the_ids(by_hand):
     found = by_hand.warned(corpus(by_hand, 40, train=1.0, held=0.03, ids=False))
     assert "held-out rows of train" in found["fitted-features"].found
+    assert "which its ids do not tell" in found["fitted-features"].means
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_found_where_two_of_three_training_videos_were_fitted(by_hand, seed):
+    fitted, honest = (split(by_hand, "train", TRAIN, 100, strength, seed) for strength in (1.0, 0.0))
+    seen = (torch.arange(300) // 12 < 16)[:, None, None]
+    mixed = torch.where(seen, fitted.features["vision"], honest.features["vision"])
+    train = by_hand.replace(fitted, features={"vision": mixed})
+    test = split(by_hand, "testing", HELD, 100, 0.0, seed)
+    assert "fitted-features" in by_hand.warned(by_hand.corpus(train=train, test=test))
 
 
 def test_one_split_that_the_network_had_seen_hides_nothing(by_hand):
@@ -103,7 +114,9 @@ def test_the_criterion():
         return suspicious(Probe("score", 1000, True, 1.0, cross, {"valid": (500, cross), "test": (rows, held)}))
 
     assert answer(0.95, 0.3) == "test"
-    assert answer(0.79, 0.0) is None, "not near perfect"
+    assert answer(0.7, 0.2) == "test"
+    assert answer(0.79, 0.5) is None, "no great drop for what is not near perfect"
+    assert answer(0.59, -0.2) is None, "not good enough"
     assert answer(0.95, 0.8) is None, "no great drop"
     assert answer(0.85, 0.5, rows=20) is None, "too few rows to be sure"
     assert suspicious(Probe("score", 1000, True, 1.0, 0.99, {})) is None

@@ -7,7 +7,7 @@ import numpy as np
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.inspection.blocks import Array, present
 from mmsa_core.inspection.facts import Facts
-from mmsa_core.inspection.leakage import group
+from mmsa_core.inspection.shared import group
 from mmsa_core.inspection.traps.warning import Warned
 from mmsa_core.types import Modality
 

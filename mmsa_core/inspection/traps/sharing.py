@@ -3,7 +3,7 @@
 from mmsa_core.corpus import Corpus
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.identity import Row
-from mmsa_core.inspection.leakage import Shared
+from mmsa_core.inspection.shared import Shared
 from mmsa_core.inspection.traps.warning import Level, Warned
 
 
@@ -21,7 +21,7 @@ def shared_splits(_: Corpus, facts: Facts) -> list[Warned]:
         "Shared ids name other content in each split, so they are probably counted anew there (as MELD's are); "
         "whether videos are shared cannot be told from them."
         if renumbered
-        else "What is learned of a person or a clip in training is met again in the test: scores are too good."
+        else "People or clips of one split are met again in the other: what was learned or chosen there looks too good."
     )
     do = (
         "Put the split's name into the ids where the file was made."

@@ -41,7 +41,7 @@ class Leakage:
 
     @property
     def renumbered(self) -> bool:
-        """Whether nearly all that is shared are ids that name other content in each split: counted anew, as MELD's are."""
+        """Whether nearly all that is shared are ids that name other content: counted anew in each split, as MELD's."""
         ids = sum(len(pair.ids) for pair in self.shared)
         groups = sum(len(pair.groups) for pair in self.shared)
         told = sum(len({group(sample) for sample in pair.ids} - {None}) for pair in self.shared)
