@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def inspect(path: Path, reader: str | None, overrides: Sequence[str], folder: Pa
     drawn = plots.draw(folder, path.name, found) if folder is not None else []
     if as_json:
         written = plain(str(path), name, found, warned, [str(each) for each in drawn])
-        click.echo(json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(written, indent=2, allow_nan=False))
         return
     out = text.console()
     with out.capture() as report:
@@ -50,22 +51,31 @@ def inspect(path: Path, reader: str | None, overrides: Sequence[str], folder: Pa
 
 def chosen(path: Path, looks: Looks | None) -> str:
     """The reader of what a path looks like."""
-    readers = [name for name in registry.datasets if "path" in registry.datasets.get(name).Config.model_fields]
     if looks is None:
         held = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "nothing that is recognised"
-        raise UserError(f"{path}: {held}; name its reader with --reader, one of {', '.join(readers)}")
+        raise UserError(f"{path}: {held}; name its reader with --reader, one of {', '.join(readers())}")
     if looks.reader is None:
         raise UserError(
             f"{path}: {looks.schema} ({'; '.join(f'{k}: {v}' for k, v in looks.details.items())}). Both schemas are a "
             "dict of splits with the keys text, audio, vision, id and labels; --reader NAME --set data.modalities=... "
-            f"reads other names. Readers: {', '.join(readers)}"
+            f"reads other names. Readers: {', '.join(readers())}"
         )
-    if looks.reader not in readers:
+    if looks.reader not in registry.datasets:
         raise UserError(
             f"{path}: {looks.schema}, which the reader '{looks.reader}' would read, but no installed distribution has "
-            f"it. Readers: {', '.join(readers)}"
+            f"it. Readers: {', '.join(readers())}"
         )
     return looks.reader
+
+
+def readers() -> list[str]:
+    """The data sets that read a path; one that cannot be imported is nobody's reader."""
+    found = []
+    for name in registry.datasets:
+        with suppress(UserError):
+            if "path" in registry.datasets.get(name).Config.model_fields:
+                found.append(name)
+    return found
 
 
 def read(path: Path, name: str, looks: Looks | None, overrides: Sequence[str]) -> Corpus:

@@ -1,9 +1,12 @@
 """Pictures of a corpus: its labels, lengths, missing patterns and the scale of its features, as PNG."""
 
 import io
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from mmsa_core import checkpoint
@@ -28,16 +31,19 @@ def check(folder: Path) -> None:
 def draw(folder: Path, title: str, facts: Facts) -> list[Path]:
     """Write every picture for which there is something to show."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = zip(
-        NAMES, (labels(title, facts), lengths(title, facts), missing(title, facts), scale(title, facts)), strict=True
-    )
+    pictures: tuple[Callable[[str, Facts], Figure | None], ...] = (labels, lengths, missing, scale)
     written = []
-    for name, figure in figures:
-        if figure is not None:
+    for name, picture in zip(NAMES, pictures, strict=True):
+        # a $ in a name starts no formula, and a sign that the font lacks is a box, not a warning
+        with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")
+            figure = picture(title, facts)
+            if figure is None:
+                continue
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=150, metadata={"Software": None})
-            checkpoint.write_bytes(folder / name, content.getvalue())
-            written.append(folder / name)
+        checkpoint.write_bytes(folder / name, content.getvalue())
+        written.append(folder / name)
     return written
 
 

@@ -12,13 +12,14 @@ from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.text_features import closer, modalities, splits
 from mmsa_core.inspection.text_samples import classes, missing, probes, scores
 from mmsa_core.inspection.traps.warning import Warned
+from mmsa_core.inspection.wording import printable
 
 PLAIN_WIDTH = 80
 
 
 def console() -> Console:
     """As wide as the terminal; what is piped is as wide as a small one."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def show(out: Console, name: str, facts: Facts, warned: Sequence[Warned]) -> None:
@@ -33,14 +34,14 @@ def show(out: Console, name: str, facts: Facts, warned: Sequence[Warned]) -> Non
     probes(out, facts)
     for note in facts.notes:
         if " is missing in " not in note:  # the table of patterns says it
-            out.print(Text(f"The reader says: {note}"))
+            out.print(Text(printable(f"The reader says: {note}")))
     for each in warned:
         one(out, each)
 
 
 def head(out: Console, name: str, facts: Facts, warned: Sequence[Warned]) -> None:
     looks = facts.looks
-    out.print(Text(f"{name}: {looks.schema}" if looks else name, style="bold"))
+    out.print(Text(printable(f"{name}: {looks.schema}" if looks else name), style="bold"))
     rows = dict(looks.details) if looks else {}
     rows |= {"SHA-256": facts.digest, "fingerprint": facts.fingerprint}
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -62,5 +63,5 @@ def one(out: Console, warned: Warned) -> None:
     """A warning: what was found, then what it means and what to do, set in."""
     out.print()
     style = "yellow" if warned.level == "warning" else "bold"
-    out.print(Text.assemble((f"{warned.level} {warned.trap}: ", style), warned.found))
+    out.print(Text.assemble((f"{warned.level} {warned.trap}: ", style), printable(warned.found)))
     out.print(Padding(Text(f"{warned.means}\nWhat to do: {warned.do}"), (0, 0, 0, 4)))

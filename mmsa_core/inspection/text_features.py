@@ -69,4 +69,4 @@ def closer(out: Console, facts: Facts) -> None:
     if table.row_count:
         put(out, table)
     for line in places:
-        out.print(Text(line))
+        out.print(Text(wording.printable(line)))

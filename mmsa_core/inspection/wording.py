@@ -33,3 +33,8 @@ def all_patterns(facts: Facts) -> list[Pattern]:
 def number(value: float | None) -> str:
     """A length or a statistic in few digits."""
     return "" if value is None else f"{value:.4g}"
+
+
+def printable(text: str) -> str:
+    """Text of a file as a terminal can show it: what would steer the terminal is written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -171,6 +171,37 @@ def test_labels_of_mult(mmsa, tmp_path):
     assert (tmp_path / "plots" / "labels.png").exists()
 
 
+def test_names_that_would_be_markup_formulas_or_terminal_codes(mmsa, tmp_path):
+    made = content(80, 0, "\x1b[31mred [bold] $x^$")
+    made["annotations"] = [
+        {"Negative": "[b]$x^$", "Neutral": "中", "Positive": ":smile:"}[a] for a in made["annotations"]
+    ]
+    (tmp_path / "a$x^$ [b].pkl").write_bytes(pickle.dumps({"train [i]": made}, 4))
+    result = mmsa("data", "inspect", tmp_path / "a$x^$ [b].pkl", "--plot", tmp_path / "plots")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    for shown in ("a$x^$ [b].pkl", "train [i]", "[b]$x^$", ":smile:", "\\x1b[31mred"):
+        assert shown in result.stdout
+    assert len(list((tmp_path / "plots").iterdir())) == 4
+    found = mmsa("data", "inspect", tmp_path / "a$x^$ [b].pkl", "--json").stdout
+    assert found.isascii()
+    assert "中" in json.loads(found)["targets"]["names"]
+
+
+def test_a_reader_that_cannot_be_imported_stops_only_itself(mmsa, file, monkeypatch):
+    from mmsa_core import registry
+
+    claim = registry.Claim("broken", "no.such:Thing", "other 1.0")
+    known = registry.metadata()
+    group = {"mmsa.datasets": (*known.claims["mmsa.datasets"], claim)}
+    monkeypatch.setattr(registry, "metadata", lambda: registry.Metadata({**known.claims, **group}, ()))
+    assert mmsa("data", "inspect", file).exit_code == 0
+    result = mmsa("data", "inspect", file.parent)
+    assert result.exit_code == 2
+    assert "one of mmsa-pickle, mult-pickle" in result.stderr
+    assert "broken" in mmsa("data", "inspect", file, "--reader", "broken").stderr
+
+
 def test_settings_of_the_reader(mmsa, file):
     settings = ["--set", "data.modalities={voice: audio}"]
     found = json.loads(mmsa("data", "inspect", file, "--json", *settings).stdout)

@@ -1,9 +1,20 @@
 """The files of ../shared/data: facts agree with what is written beside them, and their hazards are warned of."""
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+
+from mmsa_core.datasets.mmsa_pickle import MmsaPickle
+from mmsa_core.inspection.blocks import pooled
+from mmsa_core.inspection.facts import facts
+from mmsa_core.inspection.traps.fitted import fitted_features
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 LETTERS = {"text": "L", "audio": "A", "vision": "V"}
@@ -77,6 +88,27 @@ def test_mosi_dev(inspected):
     assert found["groups"]["test"] == 9
     assert found["leakage"] == {"shared": [], "grouped": True, "renumbered": False}
     assert found["looks"]["details"]["arrays"] == "f2, f4, i4, i8"
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_the_hidden_layer_of_a_network_that_saw_the_labels(modality):
+    """What was left out of `mosi_dev`, made again: real inputs, a real network, features that give labels away."""
+    corpus = MmsaPickle(MmsaPickle.Config(path=DATA / "mosi_dev.pkl")).load()
+    inputs = {name: pooled(split, modality) for name, split in corpus.splits.items()}
+    centre, spread = inputs["train"].mean(axis=0), inputs["train"].std(axis=0) + 1e-6
+    inputs = {name: (x - centre) / spread for name, x in inputs.items()}
+    network = MLPRegressor(hidden_layer_sizes=(64,), max_iter=150, random_state=0)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        network.fit(inputs["train"], corpus.splits["train"].targets["score"].numpy())
+    splits = {}
+    for name, split in corpus.splits.items():
+        hidden = torch.from_numpy(np.maximum(inputs[name] @ network.coefs_[0] + network.intercepts_[0], 0)).float()
+        seen = torch.ones(len(split), 1, dtype=torch.bool)
+        splits[name] = replace(split, features={"hidden": hidden[:, None]}, observed={"hidden": seen})
+    fitted = replace(corpus, splits=splits)
+    found = fitted_features(fitted, facts(fitted))
+    assert [each.trap for each in found] == ["fitted-features"]
+    assert fitted_features(corpus, facts(corpus)) == []
 
 
 def test_mosi_lav(inspected):
