@@ -11,9 +11,25 @@ from mmsa_core.inspection.facts import facts
 from mmsa_core.inspection.traps import warnings
 
 
+def made(ids, features, observed, targets):
+    """The one place where a split is made of padded tensors."""
+    return Split(tuple(ids), features, observed, targets)
+
+
+def padded(split, modality):
+    """Features [rows, time, channels] and what is observed of them [rows, time], as tensors."""
+    return split.features[modality], split.observed[modality]
+
+
+def changed(split, **features):
+    """The split with features of its own: modality = (features, observed), and no others."""
+    x = {m: given[0] for m, given in features.items()}
+    return made(split.ids, x, {m: given[1] for m, given in features.items()}, split.targets)
+
+
 def split(ids, targets=None, **features):
     """A split of sequences: per modality a list of frames for each row; a frame None is not observed."""
-    padded, observed = {}, {}
+    tensors, observed = {}, {}
     for modality, rows in features.items():
         rows = [[] if row is None else row for row in rows]
         width = next(len(frame) for row in rows for frame in row if frame is not None)
@@ -23,8 +39,8 @@ def split(ids, targets=None, **features):
             for place, frame in enumerate(row):
                 if frame is not None:
                     x[number, place], seen[number, place] = torch.tensor(frame, dtype=torch.float32), True
-        padded[modality], observed[modality] = x, seen
-    return Split(tuple(ids), padded, observed, targets or {})
+        tensors[modality], observed[modality] = x, seen
+    return made(ids, tensors, observed, targets or {})
 
 
 def arrays(ids, targets=None, present=None, **features):
@@ -33,7 +49,7 @@ def arrays(ids, targets=None, present=None, **features):
     observed = {m: torch.ones(values.shape[:2], dtype=torch.bool) for m, values in x.items()}
     for modality, rows in (present or {}).items():
         observed[modality] &= torch.as_tensor(np.asarray(rows))[:, None]
-    return Split(tuple(ids), x, observed, targets or {})
+    return made(ids, x, observed, targets or {})
 
 
 def corpus(notes=(), names=None, **splits):
@@ -50,7 +66,8 @@ def warned(found, looks=None):
 
 
 class Tools:
-    split, arrays, corpus, score, warned = map(staticmethod, (split, arrays, corpus, score, warned))
+    split, arrays, padded, changed = map(staticmethod, (split, arrays, padded, changed))
+    corpus, score, warned = map(staticmethod, (corpus, score, warned))
     replace = staticmethod(replace)
 
 

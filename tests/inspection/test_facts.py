@@ -74,7 +74,8 @@ def test_blocks_change_nothing(by_hand, rows, block, seed):
     finally:
         blocks.ROWS = before
     if whole.frames:
-        x = split.features["text"][split.observed["text"]].double().numpy()
+        values, observed = by_hand.padded(split, "text")
+        x = values[observed].double().numpy()
         assert whole.deviations[-1] == pytest.approx(x.std(axis=0).max(), rel=1e-4)
 
 
@@ -143,10 +144,10 @@ def test_a_fingerprint_is_of_content_alone(by_hand):
 
     def made(values=x, ids="abc", pad=0, targets=None, name="train", padding=0.0):
         split = by_hand.arrays(ids, targets or by_hand.score(1, 2, 3), text=values)
-        more = torch.full((3, pad, values.shape[2]), padding)
-        features = {"text": torch.cat([split.features["text"], more], dim=1)}
-        seen = {"text": torch.cat([split.observed["text"], torch.zeros(3, pad, dtype=torch.bool)], dim=1)}
-        corpus = by_hand.corpus(**{name: by_hand.replace(split, features=features, observed=seen)})
+        whole, observed = by_hand.padded(split, "text")
+        longer = torch.cat([whole, torch.full((3, pad, values.shape[2]), padding)], dim=1)
+        seen = torch.cat([observed, torch.zeros(3, pad, dtype=torch.bool)], dim=1)
+        corpus = by_hand.corpus(**{name: by_hand.changed(split, text=(longer, seen))})
         return fingerprint(corpus, digests(corpus))
 
     same = made()

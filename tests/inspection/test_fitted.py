@@ -62,8 +62,8 @@ def test_found_without_videos_in_the_ids(by_hand):
 def test_found_where_two_of_three_training_videos_were_fitted(by_hand, seed):
     fitted, honest = (split(by_hand, "train", TRAIN, 100, strength, seed) for strength in (1.0, 0.0))
     seen = (torch.arange(300) // 12 < 16)[:, None, None]
-    mixed = torch.where(seen, fitted.features["vision"], honest.features["vision"])
-    train = by_hand.replace(fitted, features={"vision": mixed})
+    (x, observed), (other, _) = (by_hand.padded(each, "vision") for each in (fitted, honest))
+    train = by_hand.changed(fitted, vision=(torch.where(seen, x, other), observed))
     test = split(by_hand, "testing", HELD, 100, 0.0, seed)
     assert "fitted-features" in by_hand.warned(by_hand.corpus(train=train, test=test))
 
@@ -103,9 +103,10 @@ def test_token_ids_are_no_amounts(by_hand):
 
 def test_values_that_are_not_finite_or_absurd_stop_nothing(by_hand):
     whole = corpus(by_hand, 20, train=1.0, held=0.03)
-    x = whole.splits["train"].features["vision"].clone()
+    x, observed = by_hand.padded(whole.splits["train"], "vision")
+    x = x.clone()
     x[0, 0, 0], x[1, :, 3], x[2, 1, 4] = np.nan, np.inf, 1e30
-    spoiled = by_hand.replace(whole.splits["train"], features={"vision": x})
+    spoiled = by_hand.changed(whole.splits["train"], vision=(x, observed))
     assert "fitted-features" in by_hand.warned(by_hand.corpus(**{**whole.splits, "train": spoiled}))
 
 

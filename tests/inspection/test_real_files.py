@@ -91,7 +91,7 @@ def test_mosi_dev(inspected):
 
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
-def test_the_hidden_layer_of_a_network_that_saw_the_labels(modality):
+def test_the_hidden_layer_of_a_network_that_saw_the_labels(by_hand, modality):
     """What was left out of `mosi_dev`, made again: real inputs, a real network, features that give labels away."""
     corpus = MmsaPickle(MmsaPickle.Config(path=DATA / "mosi_dev.pkl")).load()
     inputs = {name: pooled(split, modality) for name, split in corpus.splits.items()}
@@ -104,7 +104,7 @@ def test_the_hidden_layer_of_a_network_that_saw_the_labels(modality):
     for name, split in corpus.splits.items():
         hidden = torch.from_numpy(np.maximum(inputs[name] @ network.coefs_[0] + network.intercepts_[0], 0)).float()
         seen = torch.ones(len(split), 1, dtype=torch.bool)
-        splits[name] = replace(split, features={"hidden": hidden[:, None]}, observed={"hidden": seen})
+        splits[name] = by_hand.changed(split, hidden=(hidden[:, None], seen))
     fitted = replace(corpus, splits=splits)
     found = fitted_features(fitted, facts(fitted))
     assert [each.trap for each in found] == ["fitted-features"]

@@ -181,7 +181,8 @@ def test_ids_counted_anew_are_a_note(by_hand, clean):
 def test_shared_content(by_hand, clean):
     corpus = clean()
     train = corpus.splits["train"]
-    valid = by_hand.replace(corpus.splits["valid"], features=dict(train.features))
+    copied = {modality: by_hand.padded(train, modality) for modality in ("audio", "vision")}
+    valid = by_hand.changed(corpus.splits["valid"], **copied)
     found = by_hand.warned(by_hand.corpus(train=train, valid=valid))
     assert list(found) == ["shared-splits"]
     assert found["shared-splits"].level == "warning"
