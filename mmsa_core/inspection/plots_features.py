@@ -3,10 +3,14 @@
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from mmsa_core.inspection import wording
 from mmsa_core.inspection.bars import COLOURS, style
 from mmsa_core.inspection.facts import Facts
+
+FAR = 20
+"""Largest against smallest, from which on a logarithmic scale shows more."""
 
 
 def missing(title: str, facts: Facts) -> Figure:
@@ -66,7 +70,11 @@ def scale(title: str, facts: Facts) -> Figure | None:
             boxprops=look,
             medianprops={"color": "black", "linewidth": 2},
         )
-    axes.set_yscale("log")
+    ends = [found.deviations[end] for *_, found in boxes for end in (0, -1)]
+    if max(ends) > FAR * min(ends):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     constant = [f"\n{len(found.constant)} const." if found.constant else "" for *_, found in boxes]
     shown = [f"{modality}\n{name}{more}" for (modality, name, *_), more in zip(boxes, constant, strict=True)]
     axes.set_xticks(range(len(boxes)), shown, fontsize=8)
