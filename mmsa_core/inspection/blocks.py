@@ -1,0 +1,77 @@
+"""The features of a split in blocks of rows: the one place that knows how a split stores its frames."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsa_core.corpus import Split
+from mmsa_core.types import Modality
+
+Array = NDArray[Any]
+Present = NDArray[np.bool_]
+ROWS = 256
+"""Rows of a block: what is computed of it stays small whatever the corpus' size."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of one modality, one after another."""
+
+    start: int
+    """The first row's number in the split."""
+    features: Array
+    """[rows, time, channels]; frames that are not observed may hold anything."""
+    observed: Present
+    """[rows, time]."""
+
+    @property
+    def frames(self) -> Array:
+        """The observed frames [frames, channels], in the rows' order."""
+        found: Array = self.features[self.observed]
+        return found
+
+    @property
+    def owners(self) -> Array:
+        """The row of the split that each observed frame belongs to."""
+        owners: Array = np.nonzero(self.observed)[0] + self.start
+        return owners
+
+
+def blocks(split: Split, modality: Modality) -> Iterator[Block]:
+    """The rows of a modality, padded within a block at most."""
+    features, observed = split.features[modality], split.observed[modality]
+    for start in range(0, len(split), ROWS):
+        stop = start + ROWS
+        yield Block(start, features[start:stop].cpu().numpy(), observed[start:stop].cpu().numpy())
+
+
+def width(split: Split, modality: Modality) -> int:
+    """Channels of a modality."""
+    return int(split.features[modality].shape[-1])
+
+
+def dtype(split: Split, modality: Modality) -> str:
+    """The type of a modality's features, as they are in memory."""
+    return str(split.features[modality].dtype).removeprefix("torch.")
+
+
+def present(split: Split, modality: Modality) -> Present:
+    """Which rows have a frame of a modality."""
+    rows = [block.observed.any(axis=1) for block in blocks(split, modality)]
+    return np.concatenate([np.zeros(0, dtype=np.bool_), *rows])
+
+
+def pooled(split: Split, modality: Modality) -> Array:
+    """The mean of each row's observed frames [rows, channels]; zero where there is none.
+
+    What is not finite counts as zero.
+    """
+    found = np.zeros((len(split), width(split, modality)), dtype=np.float32)
+    for block in blocks(split, modality):
+        seen = block.observed[:, :, None] & np.isfinite(block.features)
+        total = np.where(seen, block.features, 0).sum(axis=1, dtype=np.float64)
+        found[block.start : block.start + len(total)] = total / np.maximum(block.observed.sum(axis=1), 1)[:, None]
+    return found
