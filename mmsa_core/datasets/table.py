@@ -1,0 +1,113 @@
+"""The table of a folder data set, a CSV or a Parquet file: cells as text, each with its place for messages."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsa_core import registry
+from mmsa_core.datasets.sequences import Array
+from mmsa_core.errors import UserError
+
+RATIO, FLOOR = 100, 1 << 20
+"""A Parquet file may claim so many cells for each of its bytes, and at least so many."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of text; an empty cell is an empty string."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: Sequence[int]
+    """Where each row stands in the file: its line in a CSV (from 1), its row in a Parquet file (from 0)."""
+
+    @property
+    def unit(self) -> str:
+        return "row" if self.path.suffix == ".parquet" else "line"
+
+    def column(self, name: str, key: str) -> list[str]:
+        """A column that the recipe's `key` names."""
+        if name not in self.columns:
+            raise UserError(
+                f"{self.path}: no column '{name}', which {key} names; columns: {', '.join(self.columns)}."
+                f"{registry.suggestions(name, list(self.columns))}"
+            )
+        return self.columns[name]
+
+    def place(self, row: int, column: str) -> str:
+        """File, line and column of a cell."""
+        return f"{self.path}, {self.unit} {self.lines[row]}, column '{column}'"
+
+    def numbers(self, column: str, key: str, rows: Sequence[int]) -> Array:
+        """The cells of a column as numbers."""
+        cells = self.column(column, key)
+        found = np.empty(len(rows))
+        for at, row in enumerate(rows):
+            try:
+                found[at] = float(cells[row])
+            except ValueError:
+                raise UserError(f"{self.place(row, column)}: expected a number, found {cells[row]!r:.80}") from None
+        return found
+
+
+def read(path: Path, content: bytes) -> Table:
+    """The table of a file's bytes."""
+    return _parquet(path, content) if path.suffix == ".parquet" else _csv(path, content)
+
+
+def _csv(path: Path, content: bytes) -> Table:
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(reader, [])
+        rows, lines = [], []
+        for row in reader:
+            if row:
+                rows.append(row)
+                lines.append(reader.line_num)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file in UTF-8 ({error})") from error
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: not a CSV table ({error})") from error
+    if len(set(header)) != len(header) or not header:
+        raise UserError(
+            f"{path}: the first line must name every column once; found {', '.join(header)[:200] or 'nothing'}"
+        )
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(header):
+            raise UserError(f"{path}, line {line}: {len(row)} cells, but the first line names {len(header)} columns")
+    return Table(path, {name: [row[at].strip() for row in rows] for at, name in enumerate(header)}, lines)
+
+
+def _parquet(path: Path, content: bytes) -> Table:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise UserError(f"{path}: Parquet needs pyarrow ({error}): pip install 'mmsa-core[parquet]'") from error
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        claimed = file.metadata.num_rows * file.metadata.num_columns
+        if claimed > max(RATIO * len(content), FLOOR):
+            raise UserError(f"{path}: claims {claimed} cells in {len(content)} bytes, which is refused")
+        found = file.read()
+    except UserError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds at broken bytes
+        raise UserError(
+            f"{path}: not a whole Parquet file ({type(error).__name__}: {error!s:.200}). Write it again."
+        ) from error
+    names = found.column_names
+    if len(set(names)) != len(names):
+        raise UserError(f"{path}: each column once; found {', '.join(names)[:200]}")
+    columns = {name: [_text(cell) for cell in found.column(name).to_pylist()] for name in names}
+    return Table(path, columns, range(found.num_rows))
+
+
+def _text(cell: Any) -> str:
+    empty = cell is None or (isinstance(cell, float) and math.isnan(cell))
+    return "" if empty else str(cell).strip()
