@@ -68,6 +68,7 @@ def _entries(file: Any, path: Path, wanted: Collection[str] | None) -> Iterator[
         raise UserError(f"{path}: expected one root group, found {', '.join(roots[:5]) or 'none'}; not the SDK's file")
     data = _own(_own(file, roots[0], h5py.Group, path), "data", h5py.Group, path)
     left = max(RATIO * path.stat().st_size, FLOOR)
+    checked = []
     for name in data:
         if wanted is not None and name.split("[")[0] not in wanted:
             continue
@@ -76,6 +77,8 @@ def _entries(file: Any, path: Path, wanted: Collection[str] | None) -> Iterator[
         found = {key: _own(entry, key, h5py.Dataset, path) for key in ("intervals", "features")}
         for key, dataset in found.items():
             left -= _size(dataset, f"{where}, {key}", left)
+        checked.append((name, found, where))
+    for name, found, where in checked:
         yield name, _frames(found["intervals"][()], found["features"][()], where)
 
 
