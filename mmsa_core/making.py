@@ -45,6 +45,12 @@ def corpus(size: str, seed: int, missing: Sequence[str] = (), kind: str = "score
     """
     found = SIZES[size]
     shares = [share for share in missing if _share(share)]
+    most = 1 - 1 / len(found.channels)
+    if sum(map(float, shares)) > most:
+        raise UserError(
+            f"--missing {' '.join(shares)}: at most {most:.2f} of the pairs of sample and modality can be missing, as "
+            f"each sample keeps one of {len(found.channels)} modalities"
+        )
     config = SyntheticConfig(
         name="synthetic",
         seed=seed,

@@ -73,7 +73,7 @@ def test_classes_of_annotations(tmp_path):
     found = load(tmp_path, MmsaPickle, bare, classes=["Positive", "Neutral", "Negative"])
     assert found.splits["train"].targets["label"].tolist() == [2, 1, 0]
     assert found.names == {"label": ("Positive", "Neutral", "Negative")}
-    with pytest.raises(UserError, match="'annotations' has 'Neutral' in row 1, which data.classes does not name"):
+    with pytest.raises(UserError, match=r"'annotations' has 'Neutral' in row 1, which data.classes does not name"):
         load(tmp_path, MmsaPickle, bare, classes=["Positive", "Negative"])
 
 
@@ -108,7 +108,7 @@ def test_the_emotions_of_iemocap(tmp_path):
 )
 def test_names_of_other_labels(tmp_path, labels, names, expected):
     if expected is None:
-        with pytest.raises(UserError, match="do not fit the 1 data.names: a"):
+        with pytest.raises(UserError, match=r"do not fit the 1 data.names: a"):
             load(tmp_path, MultPickle, {**IEMOCAP, "labels": labels}, names=names)
     else:
         assert load(tmp_path, MultPickle, {**IEMOCAP, "labels": labels}, names=names).names == expected
