@@ -1,5 +1,6 @@
 """The commands `mmsa data ...`: what is done with data outside training."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -47,6 +48,7 @@ def synthetic(
     """Write a synthetic corpus to OUT, a new file or folder: the same bytes for the same options."""
     from mmsa_core import corruption, making, writers
 
+    settings = making.settings(reader, labels)
     corpus = making.corpus(size, seed, missing, labels)
     for kind in corrupt:
         corpus = corpus if kind == corruption.TRUNCATED else corruption.apply(corpus, kind)
@@ -54,4 +56,5 @@ def synthetic(
     for sentence in lost:
         click.echo(f"note: {sentence}", err=True)
     click.echo(f"{out}: {', '.join(f'{name} {len(split)}' for name, split in corpus.splits.items())} samples")
-    click.echo(f"train: mmsa train recipes/baseline.yaml --set data.name={reader} --set data.path={out}")
+    options = [f"data.name={reader}", f"data.path={out}", *settings]
+    click.echo(f"train: mmsa train recipes/baseline.yaml {' '.join(f'--set {shlex.quote(each)}' for each in options)}")

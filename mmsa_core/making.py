@@ -75,6 +75,26 @@ def corpus(size: str, seed: int, missing: Sequence[str] = (), kind: str = "score
     return Corpus(splits, made.digest, (), names)
 
 
+def settings(reader: str, kind: str) -> list[str]:
+    """What a recipe says beside data.name and data.path to learn from what `corpus` made of a kind."""
+    if kind == "unimodal":  # of the text, by way of example
+        if reader == "mult-pickle":
+            raise UserError("--format mult-pickle has no place for labels of one modality alone; use another format")
+        named = {"folder": "data.labels={score/text: score/text}", "cmu-sdk": "data.targets={score/text: 2}"}
+        return [*([named[reader]] if reader in named else []), "task.source=score/text"]
+    if kind != "emotions":
+        return []
+    names = ", ".join(EMOTIONS)
+    found = {
+        "mult-pickle": [f"data.names=[{names}]"],
+        "folder": [f"data.binary={{{', '.join(f'{name}: {name}' for name in EMOTIONS)}}}"],
+        "cmu-sdk": ["data.targets={}", f"data.binary={{{', '.join(f'{n}: {at}' for at, n in enumerate(EMOTIONS))}}}"],
+    }
+    if reader not in found:
+        raise UserError(f"--format {reader} has no place for binary labels; use {', '.join(found)}")
+    return [*found[reader], f"task={{kind: binary_labels, names: [{names}]}}"]
+
+
 def hide(splits: dict[str, Split], pattern: str, seed: int) -> dict[str, Split]:
     """Splits in which a modality is missing: `vision` everywhere, `train:text` in one split, `audio=0.3` in a share."""
     found = PATTERN.fullmatch(pattern)

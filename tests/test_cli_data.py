@@ -1,13 +1,17 @@
 """`mmsa data make synthetic`: what is written, what is missing in it, the damage, and training on it."""
 
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
 
-from mmsa_core import cli_data, corruption, making, registry, writers
+from mmsa_core import cli_data, corruption, data, making, recipe_file, registry, writers
 from mmsa_core.corpus import Corpus
 from mmsa_core.errors import UserError
+
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 def make_file(mmsa, *options, reader="mmsa-pickle", out="made"):
@@ -38,6 +42,23 @@ def test_what_is_made_is_trained_on(mmsa, make, tmp_path, reader):
     assert dict(stages.data.channels) == making.SIZES["tiny"].channels
     trainer, _ = stages.student()
     assert trainer.fit(stages.train, stages.valid).epochs == 1
+
+
+@pytest.mark.parametrize("reader", cli_data.FORMATS)
+@pytest.mark.parametrize("labels", ["unimodal", "emotions"])
+def test_the_command_that_is_printed_fits(mmsa, monkeypatch, reader, labels):
+    done = mmsa("data", "make", "synthetic", "made", "--format", reader, "--labels", labels)
+    if done.exit_code == 2:
+        pairs = [("mmsa-pickle", "emotions"), ("mmsa-fet", "emotions"), ("mult-pickle", "unimodal")]
+        assert (reader, labels) in pairs
+        assert f"--format {reader} has no place for" in done.output
+        return
+    printed = shlex.split(done.stdout.splitlines()[-1].removeprefix("train: mmsa train recipes/baseline.yaml "))
+    loaded = data.load(recipe_file.load(RECIPES / "baseline.yaml", printed[1::2]))
+    made = making.corpus("tiny", 0, kind=labels).splits["test"].targets
+    wanted = made["labels"] if labels == "emotions" else made["score/text"]
+    target = "labels" if labels == "emotions" else "score"
+    assert torch.equal(loaded.splits["test"].targets[target], wanted)
 
 
 def test_nothing_is_overwritten(mmsa, tmp_path):

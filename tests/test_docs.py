@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "plugins/mmsa-corrkd/README.md", "plugins/mmsa-dmd/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/data.md", "plugins/mmsa-corrkd/README.md", "plugins/mmsa-dmd/README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 SHIM = """#!/bin/bash
 if [ "$1" = train ]; then

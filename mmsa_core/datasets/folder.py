@@ -40,8 +40,8 @@ class FolderConfig(DatasetConfig):
     binary: dict[str, str] = Field(default_factory=dict)
     """Names of binary labels, in the order wanted, and their columns of 0 and 1."""
     absent: Literal["refuse", "missing"] = "refuse"
-    """A modality or a label that the table or the folder has not at all: refuse it, or count it as missing everywhere
-    (`mmsa predict` does)."""
+    """A modality or a label that the table or the folder has not at all: refuse it, or count it as missing everywhere,
+    and without a column of splits all samples as 'test' (`mmsa predict` does)."""
 
 
 class Folder(Dataset):
@@ -62,7 +62,9 @@ class Folder(Dataset):
         found = table.read(path, content)
         ids = found.column(config.id, "data.id")
         read = {m: self._modality(root, found, source, ids, digest) for m, source in config.modalities.items()}
-        splits = ["valid" if name == "dev" else name for name in found.column(config.split, "data.split")]
+        new = config.absent == "missing" and config.split not in found.columns
+        named = ["test"] * len(ids) if new else found.column(config.split, "data.split")
+        splits = ["valid" if name == "dev" else name for name in named]
         if "" in splits:
             raise UserError(f"{found.place(splits.index(''), config.split)}: empty; name the sample's split")
         parts = {}

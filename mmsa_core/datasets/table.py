@@ -95,17 +95,17 @@ def _parquet(path: Path, content: bytes) -> Table:
         if claimed > max(RATIO * len(content), FLOOR):
             raise UserError(f"{path}: claims {claimed} cells in {len(content)} bytes, which is refused")
         found = file.read()
+        names = found.column_names
+        cells = [[_text(cell) for cell in column.to_pylist()] for column in found.columns]
     except UserError:
         raise
     except Exception as error:  # pyarrow raises many kinds at broken bytes
         raise UserError(
             f"{path}: not a whole Parquet file ({type(error).__name__}: {error!s:.200}). Write it again."
         ) from error
-    names = found.column_names
     if len(set(names)) != len(names):
         raise UserError(f"{path}: each column once; found {', '.join(names)[:200]}")
-    columns = {name: [_text(cell) for cell in found.column(name).to_pylist()] for name in names}
-    return Table(path, columns, range(found.num_rows))
+    return Table(path, dict(zip(names, cells, strict=True)), range(found.num_rows))
 
 
 def _text(cell: Any) -> str:

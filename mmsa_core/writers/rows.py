@@ -20,7 +20,7 @@ def sequences(split: Split, modality: Modality) -> Iterator[tuple[Array | None, 
 def padded(split: Split, modality: Modality, dtype: type[np.floating]) -> tuple[Array, Array]:
     """A modality as one array [rows, frames, channels], zero where nothing is observed, and each row's length."""
     features, observed = split.features[modality].numpy(), split.observed[modality].numpy()
-    values = np.where(observed[:, :, None], features, 0).astype(dtype)
+    values = np.where(observed[:, :, None], features, 0).astype(dtype, copy=False)
     return values, np.array([len(seen) for _, seen in sequences(split, modality)], dtype=np.int64)
 
 

@@ -115,8 +115,8 @@ def test_a_parquet_table_that_claims_too_many_cells(root):
 
 
 def test_a_new_folder_may_lack_modalities_and_labels(root):
-    (root / "samples.csv").write_text("id,split,text\na,test,text/a.npy\n")
-    with pytest.raises(UserError, match=r"no column 'audio', which data.modalities names; columns: id, split, text"):
+    (root / "samples.csv").write_text("id,text\na,text/a.npy\n")
+    with pytest.raises(UserError, match=r"no column 'audio', which data.modalities names; columns: id, text"):
         load(root)
     found = load(root, absent="missing", labels={"score": "score"}, binary={"sad": "sad"})
     assert list(found.splits["test"].features) == ["text"]
