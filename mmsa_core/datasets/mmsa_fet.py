@@ -50,8 +50,27 @@ class MmsaFet(Dataset):
             data = {"test": _clip(data, config.path)}
         elif isinstance(data, dict):
             data = {name: split for name, split in data.items() if name not in SETTINGS}
-        splits = checked(data, config.path)
+        splits = {name: _packed(split, config.padding) for name, split in checked(data, config.path).items()}
         return mmsa_corpus(config, splits, digest, partial(visible, at_end=config.padding == "start"))
+
+
+def _packed(split: dict[str, Any], padding: str) -> dict[str, Any]:
+    """The split with a list of sequences [frames, channels], which a script of one's own may save, as one array."""
+    found = dict(split)
+    for key, value in split.items():
+        listed = list(value) if isinstance(value, list | tuple) or getattr(value, "dtype", None) == object else []
+        if not listed or not all(isinstance(x, np.ndarray) and x.ndim == 2 for x in listed):
+            continue
+        lengths, widths = [len(x) for x in listed], {x.shape[1] for x in listed if len(x)}
+        if len(widths) != 1 or any(x.dtype.kind not in "biuf" for x in listed):
+            continue
+        values = np.zeros((len(listed), max(lengths), widths.pop()))
+        for row, x in enumerate(listed):
+            values[row, (max(lengths) - len(x) if padding == "start" else 0) :][: len(x)] = x
+        found[key] = values.swapaxes(1, 2) if key == TOKENS else values
+        if key != TOKENS:
+            found.setdefault(f"{key}_lengths", lengths)
+    return found
 
 
 def _clip(data: dict[Any, Any], path: Path) -> dict[str, Any]:

@@ -93,6 +93,29 @@ def test_aligned_features_have_no_lengths(load):
     assert all(observed.sum(dim=1).tolist() == WORDS for observed in found.observed.values())
 
 
+@pytest.mark.parametrize("padding", ["end", "start"])
+@pytest.mark.parametrize("packed", [list, lambda x: np.array([*x, None], dtype=object)[:-1]])
+def test_sequences_that_are_not_padded(load, padding, packed):
+    content = split()
+    for key in ("audio", "vision"):
+        sequences = [x[:length] for x, length in zip(content[key], LENGTHS[key], strict=True)]
+        content[key] = packed(sequences)
+        del content[f"{key}_lengths"]
+    tokens = [x[:, :length].T for x, length in zip(content["text_bert"], WORDS, strict=True)]
+    content["text"], content["text_bert"] = (
+        packed(x[:n] for x, n in zip(content["text"], WORDS, strict=True)),
+        packed(tokens),
+    )
+    found = load({"train": content, "config": SETTINGS}, padding=padding).splits["train"]
+    wanted = load(data_set()).splits["train"]
+    for modality in ("text", "audio", "vision"):
+        for row in range(3):
+            seen = found.observed[modality][row]
+            assert torch.equal(
+                found.features[modality][row][seen], wanted.features[modality][row][wanted.observed[modality][row]]
+            )
+
+
 def test_no_face_is_missing_vision(load):
     content = data_set()
     content["train"]["vision"][1] = 0
