@@ -58,7 +58,11 @@ def _packed(split: dict[str, Any], padding: str) -> dict[str, Any]:
     """The split with a list of sequences [frames, channels], which a script of one's own may save, as one array."""
     found = dict(split)
     for key, value in split.items():
-        listed = list(value) if isinstance(value, list | tuple) or getattr(value, "dtype", None) == object else []
+        listed = (
+            list(value)
+            if isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "kind", "") == "O"
+            else []
+        )
         if not listed or not all(isinstance(x, np.ndarray) and x.ndim == 2 for x in listed):
             continue
         lengths, widths = [len(x) for x in listed], {x.shape[1] for x in listed if len(x)}
