@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
+from mmsa_core import dense
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
 from mmsa_core.types import Modality
 
@@ -31,9 +30,10 @@ def _values(value: float) -> Callable[[Mapping[str, Split]], dict[str, Split]]:
     def damage(splits: Mapping[str, Split]) -> dict[str, Split]:
         modality = _second(splits)
         split = splits["train"]
-        x = split.features[modality].clone()
-        x[split.observed[modality][:, 0].nonzero()[:3, 0], 0, 0] = value
-        return {**splits, "train": replace(split, features={**split.features, modality: x})}
+        x, seen = dense.of(split, modality)
+        x = x.clone()
+        x[seen[:, 0].nonzero()[:3, 0], 0, 0] = value
+        return {**splits, "train": dense.changed(split, modality, (x, seen))}
 
     return damage
 
@@ -43,9 +43,10 @@ def _constant(splits: Mapping[str, Split]) -> dict[str, Split]:
     modality = _second(splits)
     found = {}
     for name, split in splits.items():
-        x = split.features[modality].clone()
-        x[:, :, -1] = split.observed[modality].float()
-        found[name] = replace(split, features={**split.features, modality: x})
+        x, seen = dense.of(split, modality)
+        x = x.clone()
+        x[:, :, -1] = seen.float()
+        found[name] = dense.changed(split, modality, (x, seen))
     return found
 
 
@@ -53,12 +54,12 @@ def _duplicates(splits: Mapping[str, Split]) -> dict[str, Split]:
     """The first three training samples occur a second time, under other names."""
     split = splits["train"]
     named = tuple(f"copy-of-{name}" for name in split.ids[:3])
-    return {**splits, "train": _joined(split, split, named)}
+    return {**splits, "train": dense.joined(split, split, named)}
 
 
 def _leak(splits: Mapping[str, Split]) -> dict[str, Split]:
     """The first three test samples are in training too, under their own names."""
-    return {**splits, "train": _joined(splits["train"], splits["test"], splits["test"].ids[:3])}
+    return {**splits, "train": dense.joined(splits["train"], splits["test"], splits["test"].ids[:3])}
 
 
 def _swapped(splits: Mapping[str, Split]) -> dict[str, Split]:
@@ -81,17 +82,6 @@ def _swapped(splits: Mapping[str, Split]) -> dict[str, Split]:
 
 def _second(splits: Mapping[str, Split]) -> Modality:
     return list(splits["train"].features)[1]
-
-
-def _joined(split: Split, other: Split, ids: tuple[str, ...]) -> Split:
-    """A split and the first samples of another after it, under the given names."""
-    count = len(ids)
-    return Split(
-        ids=(*split.ids, *ids),
-        features={m: torch.cat([x, other.features[m][:count]]) for m, x in split.features.items()},
-        observed={m: torch.cat([o, other.observed[m][:count]]) for m, o in split.observed.items()},
-        targets={name: torch.cat([t, other.targets[name][:count]]) for name, t in split.targets.items()},
-    )
 
 
 KINDS: dict[str, Callable[[Mapping[str, Split]], dict[str, Split]]] = {

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmsa_core import dense
 from mmsa_core.corpus import LABELS, SCORE, Corpus, Split
 from mmsa_core.datasets.synthetic import Synthetic, SyntheticConfig, stream
 from mmsa_core.errors import UserError
@@ -110,13 +111,9 @@ def hide(splits: dict[str, Split], pattern: str, seed: int) -> dict[str, Split]:
     for name, split in splits.items():
         lost = torch.from_numpy(np.random.default_rng(derive("hide", pattern, seed, name)).random(len(split)) < share)
         if found["split"] in (None, name):
-            seen = split.observed[found["modality"]] & ~lost.unsqueeze(1)
-            x = torch.where(seen.unsqueeze(2), split.features[found["modality"]], 0.0)
-            split = replace(
-                split,
-                features={**split.features, found["modality"]: x},
-                observed={**split.observed, found["modality"]: seen},
-            )
+            x, seen = dense.of(split, found["modality"])
+            seen = seen & ~lost.unsqueeze(1)
+            split = dense.changed(split, found["modality"], (torch.where(seen.unsqueeze(2), x, 0.0), seen))
         changed[name] = split
     return changed
 

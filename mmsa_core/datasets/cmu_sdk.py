@@ -1,7 +1,6 @@
 """Computational sequences of the CMU Multimodal SDK (.csd): MOSI, MOSEI, POM as the SDK distributes them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ from mmsa_core.corpus import LABELS, Corpus
 from mmsa_core.datasets import alignment, csd, folds, inside, labels, sequences
 from mmsa_core.datasets.csd import Frames
 from mmsa_core.datasets.labels import TargetName
+from mmsa_core.datasets.segments import Aligned, Segment, by_video, of_labels, of_videos
 from mmsa_core.datasets.sequences import Array, Part
 from mmsa_core.errors import UserError
 from mmsa_core.types import Modality
@@ -47,17 +47,6 @@ class CmuSdkConfig(DatasetConfig):
     """A file that is not in the folder: refuse, or count its modality as missing everywhere (`mmsa predict` does)."""
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One sample: an interval of a video, and its row of labels."""
-
-    name: str
-    video: str
-    start: float
-    end: float
-    labels: Array | None
-
-
 class CmuSdk(Dataset):
     """Reads the SDK's computational sequences; samples are the intervals of the labels, VIDEO[0], VIDEO[1] ...
 
@@ -79,7 +68,7 @@ class CmuSdk(Dataset):
         if (path := self._file(root, config.labels, "data.labels")) is not None:
             found, content = csd.read(path)
             digest.update(content.encode())
-            segments = list(_segments(found))
+            segments = list(of_labels(found))
         wanted = {segment.video for segment in segments} if segments else None
         read: dict[Modality, dict[str, Frames]] = {}
         for modality, name in config.sequences.items():
@@ -88,7 +77,7 @@ class CmuSdk(Dataset):
             digest.update(content.encode())
             read[modality] = by_video(found, f"{path}")
         if not segments:
-            segments = list(_videos(read))
+            segments = list(of_videos(read))
         digest.update(repr(sorted((splits or {}).items())).encode())
         return self._corpus(segments, read, splits, digest.hexdigest())
 
@@ -109,7 +98,7 @@ class CmuSdk(Dataset):
         digest: str,
     ) -> Corpus:
         config, notes = self.config, []
-        aligned = _Aligned(read, config.pivot, config.collapse)
+        aligned = Aligned(read, config.pivot, config.collapse)
         members: dict[str, list[Segment]] = {name: [] for name in dict.fromkeys((splits or {}).values())}
         homeless, dropped = 0, 0
         cut: dict[str, dict[Modality, tuple[Array | None, Array | None]]] = {}
@@ -155,75 +144,3 @@ class CmuSdk(Dataset):
                     )
         found = {name: labels.target(name, values[:, at], where) for name, at in config.targets.items()}
         return found | labels.binary({name: values[:, at] > 0 for name, at in config.binary.items()}, where)
-
-
-class _Aligned:
-    """The frames of each modality in a sample; a video is aligned when its first sample asks."""
-
-    def __init__(
-        self, read: Mapping[Modality, Mapping[str, Frames]], pivot: str | None, how: alignment.Collapse
-    ) -> None:
-        self.read, self.pivot, self.how = read, pivot, how
-        self._video = ""
-        self._frames: dict[Modality, tuple[Frames, Array | None]] = {}
-
-    def of(self, segment: Segment) -> dict[Modality, tuple[Array | None, Array | None]]:
-        """Features [frames, channels] and which frames are observed (None: all); no features where none is."""
-        if segment.video != self._video:
-            self._video, self._frames = segment.video, dict(self._align(segment.video))
-        cut: dict[Modality, tuple[Array | None, Array | None]] = {}
-        for modality in self.read:
-            frames, seen = self._frames.get(modality, (None, None))
-            rows = alignment.overlapping(frames, segment.start, segment.end) if frames is not None else np.zeros(0, int)
-            there = len(rows) > 0 and (seen is None or bool(seen[rows].any()))
-            cut[modality] = (
-                frames.features[rows] if there and frames is not None else None,
-                seen[rows] if there and seen is not None else None,
-            )
-        return cut
-
-    def _align(self, video: str) -> Iterator[tuple[Modality, tuple[Frames, Array | None]]]:
-        entries = {m: found[video] for m, found in self.read.items() if video in found}
-        if self.pivot is None:
-            for modality, frames in entries.items():
-                yield modality, (frames, None)
-            return
-        if self.pivot not in entries:
-            return
-        pivot = alignment.long_enough(entries[self.pivot])
-        for modality, frames in entries.items():
-            if modality == self.pivot:
-                yield modality, (pivot, None)
-            else:
-                values, found = alignment.to_pivot(frames, pivot, self.how)
-                yield modality, (Frames(pivot.intervals, values), found)
-
-
-def by_video(entries: Mapping[str, Frames], where: str) -> dict[str, Frames]:
-    """Entries VIDEO[0], VIDEO[1] ... of one video joined, sorted by their start."""
-    groups: dict[str, list[Frames]] = {}
-    for name, frames in entries.items():
-        groups.setdefault(name.split("[")[0], []).append(frames)
-    joined = {}
-    for video, found in groups.items():
-        if len({frames.features.shape[1] for frames in found}) > 1:
-            raise UserError(f"{where}: the entries of video '{video:.80}' have features of different widths")
-        intervals = np.concatenate([frames.intervals for frames in found])
-        order = np.argsort(intervals[:, 0], kind="stable")
-        joined[video] = Frames(intervals[order], np.concatenate([frames.features for frames in found])[order])
-    return joined
-
-
-def _segments(entries: Mapping[str, Frames]) -> Iterator[Segment]:
-    """The samples of a file of labels; intervals that the SDK takes as empty are none."""
-    for name, frames in entries.items():
-        for at, ((start, end), row) in enumerate(zip(frames.intervals, frames.features, strict=True)):
-            if end - start >= alignment.EPSILON:
-                numbered = name if "[" in name and len(frames.intervals) == 1 else f"{name}[{at}]"
-                yield Segment(numbered, name.split("[")[0], float(start), float(end), row)
-
-
-def _videos(read: Mapping[Modality, Mapping[str, Frames]]) -> Iterator[Segment]:
-    """Every video as one sample."""
-    for video in sorted({video for found in read.values() for video in found}):
-        yield Segment(video, video, -np.inf, np.inf, None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mmsa_core import dense
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.datasets.sequences import Array
 from mmsa_core.types import Modality
@@ -11,7 +12,7 @@ from mmsa_core.types import Modality
 
 def sequences(split: Split, modality: Modality) -> Iterator[tuple[Array | None, Array]]:
     """Each sample's frames up to the last observed one [frames, channels], None without any, and which are observed."""
-    features, observed = split.features[modality].numpy(), split.observed[modality].numpy()
+    features, observed = (x.numpy() for x in dense.of(split, modality))
     for x, seen in zip(features, observed, strict=True):
         end = int(seen.nonzero()[0][-1]) + 1 if seen.any() else 0
         yield (x[:end] if end else None), seen[:end]
@@ -19,7 +20,7 @@ def sequences(split: Split, modality: Modality) -> Iterator[tuple[Array | None, 
 
 def padded(split: Split, modality: Modality, dtype: type[np.floating]) -> tuple[Array, Array]:
     """A modality as one array [rows, frames, channels], zero where nothing is observed, and each row's length."""
-    features, observed = split.features[modality].numpy(), split.observed[modality].numpy()
+    features, observed = (x.numpy() for x in dense.of(split, modality))
     values = np.where(observed[:, :, None], features, 0).astype(dtype, copy=False)
     return values, np.array([len(seen) for _, seen in sequences(split, modality)], dtype=np.int64)
 

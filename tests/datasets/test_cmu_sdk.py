@@ -1,6 +1,7 @@
 """Computational sequences: alignment by hand, segments, folds, and HDF5 that is refused."""
 
 import json
+import sys
 
 import h5py
 import numpy as np
@@ -323,3 +324,9 @@ def test_other_layouts_and_times(root):
 def test_float16_and_whole_numbers_are_features(root):
     sequence(root / "audio.csd", {"v": (np.array([[0, 1.0]]), np.array([[3]], dtype=np.int16))})
     assert torch.equal(load(root).splits["train"].features["audio"][0, :1], torch.tensor([[3.0]]))
+
+
+def test_without_h5py(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UserError, match=r"text.csd: .csd files need h5py .*: pip install 'mmsa-core\[csd\]'"):
+        load(root, labels=None)
