@@ -104,17 +104,18 @@ class Folder(Dataset):
         chosen: Mapping[str, str] = config.labels or {}
         if config.labels is None:
             chosen = {name: name for name in (SCORE, LABEL) if name in found.columns}
-        if config.absent == "missing":
-            chosen = {name: column for name, column in chosen.items() if column in found.columns}
+        binary: Mapping[str, str] = config.binary
+        if config.absent == "missing":  # what is to be predicted has no labels, or empty cells
+            chosen = {name: column for name, column in chosen.items() if _filled(found, column, rows)}
+            binary = binary if all(_filled(found, column, rows) for column in binary.values()) else {}
         made = {}
         for name, column in chosen.items():
-            named = labels.kind(name) == LABEL and config.classes is not None
-            values = self._classes(found, column, rows) if named else found.numbers(column, "data.labels", rows)
+            kind = labels.kind(name)
+            named = kind == LABEL and config.classes is not None
+            values = self._classes(found, column, rows) if named else found.numbers(column, "data.labels", rows, kind)
             made[name] = labels.target(name, values, f"{where}, column '{column}'")
-        columns = {n: c for n, c in config.binary.items() if config.absent == "refuse" or c in found.columns}
-        if len(columns) == len(config.binary):
-            made |= labels.binary({n: found.numbers(c, "data.binary", rows) for n, c in columns.items()}, where)
-        return made
+        answers = {name: found.numbers(column, "data.binary", rows, LABELS) for name, column in binary.items()}
+        return made | labels.binary(answers, where)
 
     def _classes(self, found: Table, column: str, rows: list[int]) -> Array:
         """The numbers of classes that cells name."""
@@ -126,3 +127,8 @@ class Folder(Dataset):
                     f"{', '.join(known)}"
                 )
         return np.array([known.index(cells[row]) for row in rows], dtype=np.int64)
+
+
+def _filled(found: Table, column: str, rows: list[int]) -> bool:
+    """Whether a table has a column without empty cells."""
+    return column in found.columns and all(found.columns[column][row] for row in rows)

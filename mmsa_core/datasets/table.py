@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,22 @@ from typing import Any
 import numpy as np
 
 from mmsa_core import registry
+from mmsa_core.corpus import LABEL, LABELS, SCORE
 from mmsa_core.datasets.sequences import Array
 from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 100, 1 << 20
 """A Parquet file may claim so many cells for each of its bytes, and at least so many."""
+
+FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    SCORE: ("a number", math.isfinite),
+    LABEL: (
+        "a class number from 0, or names in all cells that data.classes lists",
+        lambda x: x.is_integer() and 0 <= x < 2**31,
+    ),
+    LABELS: ("0 or 1", lambda x: x in (0, 1)),
+}
+"""What the cells of a kind of target must be."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +55,17 @@ class Table:
         """File, line and column of a cell."""
         return f"{self.path}, {self.unit} {self.lines[row]}, column '{column}'"
 
-    def numbers(self, column: str, key: str, rows: Sequence[int]) -> Array:
-        """The cells of a column as numbers."""
-        cells = self.column(column, key)
+    def numbers(self, column: str, key: str, rows: Sequence[int], kind: str) -> Array:
+        """The cells of a column as numbers that a target of a kind (score, label, labels) can have."""
+        cells, (expected, fits) = self.column(column, key), FITS[kind]
         found = np.empty(len(rows))
         for at, row in enumerate(rows):
             try:
                 found[at] = float(cells[row])
             except ValueError:
-                raise UserError(f"{self.place(row, column)}: expected a number, found {cells[row]!r:.80}") from None
+                found[at] = math.nan
+            if not fits(found[at]) or not cells[row]:
+                raise UserError(f"{self.place(row, column)}: expected {expected}, found {cells[row]!r:.80}")
         return found
 
 

@@ -73,6 +73,10 @@ def test_columns_are_mapped_by_name(root):
     assert found.targets["labels"].tolist() == [[0, 1], [1, 0]]
     assert corpus.names == {"label": ("bad", "good"), "labels": ("sad", "happy")}
     assert list(found.features) == ["words"]
+    with pytest.raises(UserError, match=r"mine.csv, line 2, column 'mood': expected a class number"):
+        load(root, **options, labels={"label": "mood"})
+    with pytest.raises(UserError, match=r"mine.csv, line 2, column 'T': expected 0 or 1, found 'text/a.npy'"):
+        load(root, **options, binary={"sad": "T"})
     with pytest.raises(UserError, match=r"mine.csv, line 3, column 'mood': class 'bad', which data.classes does not"):
         load(root, **options, labels={"label": "mood"}, classes=["good"])
 
@@ -118,6 +122,9 @@ def test_a_new_folder_may_lack_modalities_and_labels(root):
     (root / "samples.csv").write_text("id,text\na,text/a.npy\n")
     with pytest.raises(UserError, match=r"no column 'audio', which data.modalities names; columns: id, text"):
         load(root)
+    (root / "empty.csv").write_text("id,score,sad,text\na,,,text/a.npy\n")
+    unlabelled = load(root, table="empty.csv", absent="missing", labels={"score": "score"}, binary={"sad": "sad"})
+    assert unlabelled.splits["test"].targets == {}
     found = load(root, absent="missing", labels={"score": "score"}, binary={"sad": "sad"})
     assert list(found.splits["test"].features) == ["text"]
     assert found.splits["test"].targets == {}
@@ -147,7 +154,9 @@ def test_a_new_folder_may_lack_modalities_and_labels(root):
             r"text of sample 'b' has 2 channels, but 3 in sample 'a' of train",
         ),
         (TABLE.replace("-1.5", "good"), "samples.csv, line 2, column 'score': expected a number, found 'good'"),
-        (TABLE.replace("0.2,1,", "0.2,1.5,"), r"column 'label': target 'label' has 1.5 in row 1"),
+        (TABLE.replace("0.2,1,", "0.2,1.5,"), "line 3, column 'label': expected a class number from 0, or names"),
+        (TABLE.replace("0.2,1,", "0.2,,"), "line 3, column 'label': expected a class number from 0, .* found ''"),
+        (TABLE.replace("0.2,1,", "inf,1,"), "line 3, column 'score': expected a number, found 'inf'"),
         (TABLE.replace("b,train", "b,"), "samples.csv, line 3, column 'split': empty"),
         (TABLE + "d,train\n", "samples.csv, line 5: 2 cells, but the first line names 6 columns"),
         (TABLE.replace("id,split", "id,id"), "must name every column once; found id, id"),
