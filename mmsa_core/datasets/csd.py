@@ -4,6 +4,7 @@ HDF5 can refer to other files (external and soft links, external storage, virtua
 claim any size for data that a few bytes fill. All of that is refused before a value is read.
 """
 
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -18,8 +19,11 @@ from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 1000, 64 << 20
 """The entries of a file, and one chunk, may be so many times as large as the file, and at least so many bytes."""
-FILTERS = {1, 2, 3, 32000}
+DEFLATE = 1
+FILTERS = {DEFLATE, 2, 3, 32000}
 """deflate, shuffle, fletcher32 and lzf, which need no code from elsewhere."""
+PACKED = 1 << 18
+"""Bytes; what a smaller chunk can unpack to is no danger."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,9 @@ def _size(dataset: Any, where: str, left: int) -> int:
     plist = dataset.id.get_create_plist()
     if dataset.is_virtual or plist.get_external_count():
         raise UserError(f"{where}: stored in another file, which is not opened; copy the data into this one")
-    strange = {plist.get_filter(n)[0] for n in range(plist.get_nfilters())} - FILTERS
-    if strange:
-        raise UserError(f"{where}: packed by filter {min(strange)}, which needs code from elsewhere; use gzip or none")
+    filters = [plist.get_filter(n)[0] for n in range(plist.get_nfilters())]
+    if set(filters) - FILTERS or len(set(filters)) < len(filters):
+        raise UserError(f"{where}: packed by filters {filters}, twice or with code from elsewhere; use gzip or none")
     if dataset.dtype.kind not in "fiu":
         raise UserError(
             f"{where}: {dataset.dtype} of shape {dataset.shape}; expected numbers. Words and phonemes are no features"
@@ -119,7 +123,24 @@ def _size(dataset: Any, where: str, left: int) -> int:
             f"{where}: claims shape {dataset.shape} (chunks {dataset.chunks}), which makes more than {RATIO} times the "
             f"file's size and is refused"
         )
+    if DEFLATE in filters:
+        dataset.id.chunk_iter(lambda info: _check_chunk(dataset, info, chunk, where))
     return claimed
+
+
+def _check_chunk(dataset: Any, info: Any, size: int, where: str) -> None:
+    """Refuse a large chunk that unpacks to more than its size: HDF5 would unpack it to the end."""
+    if info.size <= PACKED:
+        return
+    if info.size > size + size // 100 + 1024:
+        raise UserError(f"{where}: a chunk of {size} bytes is stored in {info.size}; write the file again")
+    left, unpacker = size, zlib.decompressobj()
+    packed = dataset.id.read_direct_chunk(info.chunk_offset)[1]
+    while packed and not unpacker.eof and left >= 0:
+        left -= len(unpacker.decompress(packed, PACKED))
+        packed = unpacker.unconsumed_tail
+    if left < 0:
+        raise UserError(f"{where}: a chunk unpacks to more than its {size} bytes and is refused")
 
 
 def _frames(intervals: Array, features: Array, where: str) -> Frames:

@@ -16,7 +16,9 @@ from mmsa_core.datasets.sequences import Array
 from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 100, 1 << 20
-"""A Parquet file may claim so many cells for each of its bytes, and at least so many."""
+"""A Parquet file may have so many cells, and characters in them, for each of its bytes, and at least so many."""
+BATCH = 64
+"""Rows that are unpacked at once."""
 
 FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     SCORE: ("a number", math.isfinite),
@@ -107,18 +109,24 @@ def _parquet(path: Path, content: bytes) -> Table:
         claimed = file.metadata.num_rows * file.metadata.num_columns
         if claimed > max(RATIO * len(content), FLOOR):
             raise UserError(f"{path}: claims {claimed} cells in {len(content)} bytes, which is refused")
-        found = file.read()
-        names = found.column_names
-        cells = [[_text(cell) for cell in column.to_pylist()] for column in found.columns]
+        names: list[str] = file.schema_arrow.names
+        cells: list[list[str]] = [[] for _ in names]
+        left = max(RATIO * len(content), FLOOR)
+        for batch in file.iter_batches(BATCH):
+            for texts, column in zip(cells, batch.columns, strict=True):
+                texts += [_text(cell) for cell in column.to_pylist()]
+                left -= sum(map(len, texts[-len(column) :]))
+            if left < 0:
+                raise UserError(f"{path}: its {len(content)} bytes unpack to too much text, which is refused")
     except UserError:
         raise
     except Exception as error:  # pyarrow raises many kinds at broken bytes
         raise UserError(
             f"{path}: not a whole Parquet file ({type(error).__name__}: {error!s:.200}). Write it again."
         ) from error
-    if len(set(names)) != len(names):
-        raise UserError(f"{path}: each column once; found {', '.join(names)[:200]}")
-    return Table(path, dict(zip(names, cells, strict=True)), range(found.num_rows))
+    if len(set(names)) != len(names) or not names:
+        raise UserError(f"{path}: expected columns, each once; found {', '.join(names)[:200] or 'none'}")
+    return Table(path, dict(zip(names, cells, strict=True)), range(len(cells[0])))
 
 
 def _text(cell: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -237,6 +238,29 @@ def big_chunk(group, folder):
     group.create_dataset("features", (1, 1), "f4", chunks=(2**14, 2**14), maxshape=(None, None), compression="gzip")
 
 
+def deflated(group, folder, content, size=1 << 20):
+    chunked = {"chunks": (1, size), "maxshape": (None, None), "compression": "gzip"}
+    dataset = group.create_dataset("features", (1, size), "f4", **chunked)
+    dataset.id.write_direct_chunk((0, 0), content)
+
+
+def chunk_bomb(group, folder):
+    deflated(group, folder, zlib.compress(bytes(300 << 20)))
+
+
+def fat_chunk(group, folder):
+    deflated(group, folder, bytes(1 << 20), size=1 << 10)
+
+
+def packed_twice(group, folder):
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((1, 1))
+    plist.set_deflate(9)
+    plist.set_deflate(9)
+    space = h5py.h5s.create_simple((1, 1))
+    h5py.h5d.create(group.id, b"features", h5py.h5t.IEEE_F32LE, space, plist)
+
+
 def words(group, folder):
     group.create_dataset("features", data=np.array([[b"hello"]]))
 
@@ -270,6 +294,9 @@ def three_axes(group, folder):
         (virtual, "entry 'v', features: stored in another file, which is not opened"),
         (bomb, r"features: claims shape \(1099511627776, 1048576\)"),
         (big_chunk, r"\(chunks \(16384, 16384\)\), which makes more than 1000 times the file's size and is refused"),
+        (chunk_bomb, "features: a chunk unpacks to more than its 4194304 bytes and is refused"),
+        (fat_chunk, "features: a chunk of 4096 bytes is stored in 1048576; write the file again"),
+        (packed_twice, r"features: packed by filters \[1, 1\], twice or with code from elsewhere"),
         (words, r"features: \|S5 of shape \(1, 1\); expected numbers. Words and phonemes are no features"),
         (objects, "features: object of shape"),
         (compound, "expected numbers"),
@@ -285,6 +312,17 @@ def test_hdf5_that_is_refused(tmp_path, make, message):
     with pytest.raises(UserError, match=message) as caught:
         csd.read(tmp_path / "x.csd")
     assert "x.csd" in str(caught.value)
+
+
+def test_large_packed_chunks_are_read(tmp_path):
+    noise = np.random.default_rng(0).random((1, 1 << 17), dtype=np.float32)
+    for options in ({}, {"shuffle": True}, {"fletcher32": True}):
+        file, group = features(tmp_path / "x.csd")
+        with file:
+            group.create_dataset("features", data=noise, chunks=noise.shape, compression="gzip", **options)
+            assert group["features"].id.get_storage_size() > csd.PACKED
+        found, _ = csd.read(tmp_path / "x.csd")
+        assert np.array_equal(found["v"].features, noise)
 
 
 def test_many_datasets_together_are_a_bomb_too(tmp_path):

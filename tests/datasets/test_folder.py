@@ -118,6 +118,14 @@ def test_a_parquet_table_that_claims_too_many_cells(root):
         load(root, table="many.parquet")
 
 
+def test_a_parquet_table_that_unpacks_to_too_much_text(root):
+    text = pa.array(["x" * 100_000] * 1000).dictionary_encode()
+    pq.write_table(pa.table({"id": text}), root / "long.parquet", compression="zstd")
+    assert (root / "long.parquet").stat().st_size < 400_000
+    with pytest.raises(UserError, match="bytes unpack to too much text, which is refused"):
+        load(root, table="long.parquet")
+
+
 def test_a_new_folder_may_lack_modalities_and_labels(root):
     (root / "samples.csv").write_text("id,text\na,text/a.npy\n")
     with pytest.raises(UserError, match=r"no column 'audio', which data.modalities names; columns: id, text"):
