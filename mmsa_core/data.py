@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from mmsa_core import registry
+from mmsa_core import registry, targets
 from mmsa_core.components import DatasetConfig
 from mmsa_core.corpus import SCORE, Corpus, Split
 from mmsa_core.errors import UserError
@@ -32,9 +32,13 @@ class Data:
     notes: tuple[str, ...]
 
 
-def load(recipe: Recipe) -> Data:
-    """Read the recipe's data set and prepare it for training; bad input raises `UserError`."""
-    corpus: Corpus = registry.datasets.get(recipe.data.name)(recipe.data).load()
+def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:
+    """Read the recipe's data set, or take a corpus from memory, and prepare it for training.
+
+    Raises:
+        UserError: for bad input.
+    """
+    corpus = registry.datasets.get(recipe.data.name)(recipe.data).load() if corpus is None else corpus
     for name in SPLITS:
         if name not in corpus.splits or not len(corpus.splits[name]):
             state = "empty" if name in corpus.splits else "absent"
@@ -56,7 +60,7 @@ def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality
         split = _finite(_chosen(raw, modalities, where), config.nonfinite, where, notes)
         split = _with_something(split, where, notes)
         if task is not None:
-            split = _scored(split, config, task)
+            split = _scored(targets.chosen(split, corpus.names, task, where), config, task)
             task.check(split, where)
         splits[name] = split
     for modality in modalities if task is not None else ():

@@ -14,7 +14,8 @@ import torch
 
 from mmsa_core import assemble, checkpoint, data, edges, metrics, provenance, recipe_file
 from mmsa_core.components import Masker
-from mmsa_core.corpus import Split
+from mmsa_core.corpus import Corpus, Split
+from mmsa_core.devices import pick
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.evaluation import references, summarize
@@ -39,8 +40,15 @@ class Setting:
     display: Display
 
 
-def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, display: Display) -> Path:
-    """Train and evaluate every seed; returns the experiment's folder.
+def train(
+    recipe: Recipe,
+    out: Path | None,
+    device: torch.device | None = None,
+    command: str = "python",
+    display: Display | None = None,
+    corpus: Corpus | None = None,
+) -> Path:
+    """Train and evaluate every seed, on the recipe's data or on a corpus in memory; returns the experiment's folder.
 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
@@ -50,7 +58,8 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     recipe = anchored(recipe)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
-    loaded = data.load(recipe)
+    device, display = device or pick("auto"), display or Display()
+    loaded = data.load(recipe, corpus)
     splits = {name: data.to_device(split, device) for name, split in loaded.splits.items()}
     setting = Setting(recipe, replace(loaded, splits=splits), device, folder, command, display)
     for note in setting.data.notes:

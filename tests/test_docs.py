@@ -20,6 +20,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/corpora.md",
+    "docs/data.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]

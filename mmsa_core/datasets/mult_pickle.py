@@ -4,6 +4,9 @@ A file is a dict of splits; a split is a dict with an array [rows, frames, chann
 modality, `labels` and `id`. A frame, or a whole modality of a row, is missing where it is all zeros.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,27 +17,59 @@ from mmsa_core.datasets.pickled import MMSA_KEYS, PickleConfig, Rows, corpus, fl
 from mmsa_core.errors import UserError
 
 
+class MultPickleConfig(PickleConfig):
+    labels: str = "labels"
+    """Key of the labels."""
+    names: tuple[str, ...] | None = None
+    """Names of the classes, or of the binary labels, in the order of the file, which does not say them; IEMOCAP of MulT
+    is [neutral, happy, sad, angry]. With names, `task.names` picks and orders the binary labels."""
+
+
 class MultPickle(Dataset):
     """Reads a pickle of MulT's schema; `labels` become `score`, `label` or `labels` by their shape."""
 
-    class Config(PickleConfig): ...
+    Config = MultPickleConfig
 
     def load(self) -> Corpus:
-        splits, digest = read_splits(self.config.path)
+        config = self.config
+        splits, digest = read_splits(config.path)
         keys = {key for data in splits.values() for key in data}
-        if "labels" not in keys and keys & MMSA_KEYS:
+        if config.labels not in keys and keys & MMSA_KEYS:
             raise UserError(
-                f"{self.config.path}: not MulT's schema: no 'labels', but {shown(keys & MMSA_KEYS)}, as MMSA's files "
-                f"have. Set data.name: mmsa-pickle."
+                f"{config.path}: not MulT's schema: no '{config.labels}', but {shown(keys & MMSA_KEYS)}, as MMSA's "
+                f"files have. Set data.name: mmsa-pickle."
             )
-        return corpus(self.config, splits, digest, lambda rows, key, features: nonzero(features), targets)
+        names = {} if config.names is None else named(config, splits)
+        return corpus(
+            config,
+            splits,
+            digest,
+            lambda rows, key, features: nonzero(features),
+            lambda rows: targets(rows, config.labels),
+            names,
+        )
 
 
-def targets(rows: Rows) -> dict[str, Tensor]:
-    """`labels` [N,1,1] are scores, [N,1,K] a one-hot class, [N,L,2] a one-hot answer to each of L questions."""
-    if "labels" not in rows.data:
+def named(config: MultPickleConfig, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """`data.names` as the names of what the labels are; their number must fit."""
+    shapes = {np.shape(data[config.labels]) for data in splits.values() if config.labels in data}
+    if not shapes or config.names is None:
         return {}
-    labels = rows.numbers("labels")
+    shape = sorted(shapes)[0][1:]
+    kind, count = (LABEL, shape[1]) if len(shape) == 2 and shape[0] == 1 else (LABELS, shape[0] if shape else 0)
+    if len(shape) != 2 or shape == (1, 1) or count != len(config.names):
+        raise UserError(
+            f"{config.path}: labels of shape [rows, {', '.join(map(str, shape))}] do not fit the {len(config.names)} "
+            f"data.names: {', '.join(config.names)}"
+        )
+    return {kind: config.names}
+
+
+def targets(rows: Rows, key: str = "labels") -> dict[str, Tensor]:
+    """`labels` [N,1,1] are scores, [N,1,K] a one-hot class, [N,L,2] a one-hot answer to each of L questions."""
+    if key not in rows.data:
+        return {}
+    labels = rows.numbers(key)
     shape = labels.shape[1:]
     if shape in ((), (1,), (1, 1)):
         return {SCORE: float32(labels.reshape(rows.count))}

@@ -28,6 +28,8 @@ class PickleConfig(DatasetConfig):
     """The pickle; a relative path starts at the folder where the command runs."""
     modalities: dict[str, str] = Field({"text": "text", "audio": "audio", "vision": "vision"}, min_length=1)
     """Our name of each modality, in the order wanted, and its key in the file."""
+    ids: str = "id"
+    """Key of the samples' names."""
     absent: Literal["refuse", "missing"] = "refuse"
     """A modality whose key no split has: refuse the file, or count it as missing everywhere (`mmsa predict` does)."""
 
@@ -42,6 +44,7 @@ class Rows:
     data: Mapping[str, Any]
     count: int
     notes: list[str] = field(default_factory=list)
+    id_key: str = "id"
 
     def numbers(self, key: str) -> Array:
         """A column of numbers, as an array."""
@@ -71,16 +74,17 @@ class Rows:
 
     def ids(self) -> tuple[str, ...]:
         """The samples' names; parts ([N,3] in MulT) are joined as MMSA does, 'video$_$clip'."""
-        if "id" not in self.data:
+        key = self.id_key
+        if key not in self.data:
             return tuple(f"{self.name}-{row}" for row in range(self.count))
-        values = _listed(self.data["id"])
+        values = _listed(self.data[key])
         if values is None or len(values) != self.count:
-            found = type(self.data["id"]).__name__ if values is None else f"{len(values)} entries"
-            raise UserError(f"{self.where}: 'id' must name each of the {self.count} rows; found {found}")
+            found = type(self.data[key]).__name__ if values is None else f"{len(values)} entries"
+            raise UserError(f"{self.where}: '{key}' must name each of the {self.count} rows; found {found}")
         try:
             return tuple(_id(value) or f"{self.name}-{row}" for row, value in enumerate(values))
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{self.where}: 'id' must be text, or the parts of one; {error!s:.200}") from error
+            raise UserError(f"{self.where}: '{key}' must be text, or the parts of one; {error!s:.200}") from error
 
 
 Features = Callable[[Rows, str], Float[Tensor, "rows time channels"]]
@@ -92,6 +96,11 @@ Observe = Callable[[Rows, str, Float[Tensor, "rows time channels"]], Bool[Tensor
 def read_splits(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """The splits of a file, 'dev' renamed 'valid', and its SHA-256."""
     data, digest = read(path.expanduser())
+    return checked(data, path), digest
+
+
+def checked(data: Any, path: Path) -> dict[str, dict[str, Any]]:
+    """A file's content as a dict of splits, 'dev' renamed 'valid'."""
     named = isinstance(data, dict) and data and all(isinstance(name, str) and name.isprintable() for name in data)
     if not named or not all(isinstance(split, dict) for split in data.values()):
         found = f"keys {shown(data)}" if named else type(data).__name__
@@ -100,7 +109,7 @@ def read_splits(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
             f"found {found}. Put each split's arrays into a dict under the split's name."
         )
     renamed = {"valid" if name == "dev" and "valid" not in data else name: split for name, split in data.items()}
-    return {name: {k: v for k, v in split.items() if isinstance(k, str)} for name, split in renamed.items()}, digest
+    return {name: {k: v for k, v in split.items() if isinstance(k, str)} for name, split in renamed.items()}
 
 
 def corpus(
@@ -120,7 +129,7 @@ def corpus(
     for name, data in splits.items():
         first = {key: data[key] for key in (*modalities.values(), *data) if key in data}
         where = f"{config.path}, split {name!r}"
-        rows = Rows(where, name, first, _count(first, where), notes)
+        rows = Rows(where, name, first, _count(first, where), notes, config.ids)
         features = {m: features_of(rows, key) for m, key in modalities.items() if key in data}
         for modality, x in features.items():
             if widths.setdefault(modality, x.shape[2]) != x.shape[2]:

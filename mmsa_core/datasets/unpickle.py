@@ -10,6 +10,7 @@ import math
 import pickle
 import pickletools
 import re
+import sys
 from collections.abc import Callable
 from hashlib import file_digest
 from pathlib import Path
@@ -124,6 +125,8 @@ class PlainArray(np.ndarray[Any, np.dtype[Any]]):
         width = kind.dtype.itemsize if numbers else 1
         if (not numbers and not isinstance(data, list)) or width * math.prod(shape) != len(data) or not width:
             raise pickle.UnpicklingError(f"an array of shape {shape} with content for another shape")
+        if numbers:
+            _check_text(data, kind.dtype)
         super().__setstate__((1, tuple(shape), kind.dtype, bool(fortran), data))  # type: ignore[arg-type]
 
 
@@ -142,7 +145,9 @@ def from_buffer(content: Any, kind: ElementType, shape: tuple[int, ...], order: 
     """An array as protocol 5 stores it."""
     if kind.dtype.kind == "O":
         raise RefusedError("the pickle has objects made of raw bytes")
-    array = np.frombuffer(_bytes(content), dtype=kind.dtype)
+    data = _bytes(content)
+    _check_text(data, kind.dtype)
+    array = np.frombuffer(data, dtype=kind.dtype)
     return array.reshape(shape, order="C").transpose(axes) if order == "K" else array.reshape(shape, order=order)  # type: ignore[call-overload]
 
 
@@ -153,6 +158,7 @@ def scalar(kind: ElementType, content: Any = b"") -> Any:
     data = _bytes(content)
     if len(data) != kind.dtype.itemsize:
         raise pickle.UnpicklingError(f"{len(data)} bytes for one {kind.dtype}")
+    _check_text(data, kind.dtype)
     return np.frombuffer(data, dtype=kind.dtype)[0] if data else kind.dtype.type()
 
 
@@ -169,6 +175,15 @@ def _bytes(content: Any) -> bytes:
     if not isinstance(content, bytes | bytearray):
         raise pickle.UnpicklingError(f"bytes expected, found {type(content).__name__}")
     return bytes(content)
+
+
+def _check_text(data: Any, dtype: np.dtype[Any]) -> None:
+    """Refuse text of numbers that are no characters: numpy takes them, and Python stops on their first use."""
+    if dtype.kind != "U":
+        return
+    characters = np.frombuffer(data, dtype=np.dtype("u4").newbyteorder(dtype.byteorder))
+    if (characters > sys.maxunicode).any():
+        raise pickle.UnpicklingError("text that is none in Unicode")
 
 
 def _start(path: Path) -> bytes:

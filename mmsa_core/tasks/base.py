@@ -126,8 +126,10 @@ def absent(task: TaskBase, needed: str, split: Split, where: str) -> UserError:
         LABEL: "task={kind: classification, classes: K}",
         LABELS: "task={kind: binary_labels, names: [...]}",
     }
-    if LABEL in split.targets:
-        remedies[LABEL] = remedies[LABEL].replace("K", str(int(split.targets[LABEL].max()) + 1))
+    for name, values in split.targets.items():
+        kind, slash, _ = name.partition("/")
+        remedy = remedies[kind] if kind != LABEL else remedies[LABEL].replace("K", str(int(values.max()) + 1))
+        remedies[name] = remedy.replace("}", f", source: {name}}}") if slash else remedy
     fitting = " or ".join(f"--set '{remedies[name]}'" for name in split.targets)
     return UserError(
         f"{where}: task '{getattr(task, 'kind', '')}' learns from '{needed}', but the data have "

@@ -26,6 +26,9 @@ class Classification(TaskBase):
     """Number of classes."""
     sentiment: bool = False
     """The three classes are negative, neutral, positive in this order: adds the field's two-class metrics."""
+    source: str | None = None
+    """Which target of the data it learns from where they have several, such as `label/text`, which annotators gave from
+    the text alone (CH-SIMS); null: that of the whole sample."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Classification":
@@ -90,7 +93,7 @@ class BinaryLabels(TaskBase):
 
     kind: Literal["binary_labels"] = "binary_labels"
     names: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Names of the labels, in the order of the file's columns."""
+    """Names of the labels: of all columns, in the file's order, or of those wanted where the data name their labels."""
 
     @property
     def headline(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -26,6 +26,9 @@ class ScoreTask(TaskBase):
     """Scores lie in [-range, range]: 3 for MOSI and MOSEI, 1 for SIMS."""
     convention: Literal["mosi", "mosei", "sims"] = "mosi"
     """Whose metrics: MOSI's and MOSEI's are the same, SIMS has bins of its own."""
+    source: str | None = None
+    """Which target of the data it learns from where they have several, such as `score/text`, which annotators gave from
+    the text alone (CH-SIMS); null: that of the whole sample."""
 
     @property
     def headline(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmsa_core.datasets.unpickle import read
+from mmsa_core.datasets.unpickle import ElementType, read, scalar
 from mmsa_core.errors import UserError
 
 HONEST = {
@@ -252,6 +252,18 @@ def test_array_built_by_hand(load):
 def test_what_is_not_a_pickle(load, content):
     with pytest.raises(UserError, match="not a whole pickle"):
         load(content)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_that_is_none_in_unicode(load, protocol, order):
+    names = np.array(["ab", "c"], dtype=f"{order}U2")
+    assert list(load(pickle.dumps(names, protocol))) == ["ab", "c"]
+    names.view(f"{order}u4")[0] = 0x110000
+    with pytest.raises(UserError, match="text that is none in Unicode"):
+        load(pickle.dumps(names, protocol))
+    with pytest.raises(pickle.UnpicklingError, match="text that is none in Unicode"):
+        scalar(ElementType(f"{order}U2"), names[:1].tobytes())
 
 
 def test_deep_nesting_is_no_crash(load):

@@ -198,7 +198,7 @@ def test_a_reader_that_cannot_be_imported_stops_only_itself(mmsa, file, monkeypa
     assert mmsa("data", "inspect", file).exit_code == 0
     result = mmsa("data", "inspect", file.parent)
     assert result.exit_code == 2
-    assert "one of mmsa-pickle, mult-pickle" in result.stderr
+    assert "one of cmu-sdk, folder" in result.stderr
     assert "broken" in mmsa("data", "inspect", file, "--reader", "broken").stderr
 
 
@@ -212,7 +212,7 @@ def test_settings_of_the_reader(mmsa, file):
     ("arguments", "said"),
     [
         (["nowhere.pkl"], "nowhere.pkl: there is no such file or folder"),
-        (["text.txt"], "nothing that is recognised; name its reader with --reader, one of mmsa-pickle"),
+        (["text.txt"], "nothing that is recognised; name its reader with --reader, one of cmu-sdk, folder"),
         (["empty"], "an empty folder"),
         (["neither.pkl"], "neither MMSA's nor MulT's"),
         (["cut.pkl"], "not a whole pickle"),
