@@ -21,8 +21,8 @@ EPS = 1e-5
 class Products(NamedTuple):
     """Weights [rows, in, out] and biases [rows, 1, out] of one layer or of several; the layer norms are in them.
 
-    `attend` is query, key and value side by side [stack, d, 3 d], or where they are `joined` one after the other
-    [3 stack, d, d].
+    `attend` is query, key and value side by side [stack, d, 3 d]; with `Sources` one after the other [3 stack, d, d];
+    with `Heads` the query alone [stack, d, d].
     """
 
     attend: Tensor
@@ -40,6 +40,13 @@ class Sources(NamedTuple):
 
     keys: Float[Tensor, "sources keys d"]
     values: Float[Tensor, "sources keys d"]
+
+
+class Heads(NamedTuple):
+    """Keys and values that are made already, in one layer or in several on the first axis."""
+
+    keys: Float[Tensor, "*layers heads h K"]
+    values: Float[Tensor, "*layers heads h K"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Pair(NamedTuple):
 
 
 def forward(
-    layout: Layout, state: Float[Tensor, "stack rows d"], sources: Sources | None, w: Products
+    layout: Layout, state: Float[Tensor, "stack rows d"], sources: Sources | Heads | None, w: Products
 ) -> tuple[Float[Tensor, "stack rows d"], Kept]:
     r"""Attention and feed-forward part, each added to its input.
 
@@ -136,9 +143,9 @@ def forward(
 
 
 def backward(
-    layout: Layout, grad: Float[Tensor, "stack rows d"], kept: Kept, sources: Sources | None, w: Transposed
+    layout: Layout, grad: Float[Tensor, "stack rows d"], kept: Kept, sources: Sources | Heads | None, w: Transposed
 ) -> tuple[Tensor, tuple[Tensor, Tensor] | None, list[Pair]]:
-    """The gradients of state and sources, and a pair for each product: attend (or its three), out, inner, outer."""
+    """The gradients of state and sources, and a pair for each product: attend, out, inner, outer."""
     g = _times(grad, layout.outer)
     outer = Pair(kept.hidden, g)
     # hidden is zero where the ReLU was and where dropout was: in neither case does a gradient pass
@@ -152,54 +159,43 @@ def backward(
     if layout.at is not None:
         to_q, to_state = _put_back(layout, to_heads[0], to_state, kept.state)
         to_heads = to_q, *to_heads[1:]
-    to_n1, to_sources, attend_pairs = _project_backward(to_heads, kept, sources, w)
+    to_n1, to_sources, attend = _project_backward(to_heads, kept, sources, w)
     to_state = to_state + _norm_backward(to_n1, kept.state, kept.mean1, kept.rstd1)
-    return to_state, to_sources, [*attend_pairs, out, inner, outer]
-
-
-def joined(stack: int, sources: Sources | None, rows: int) -> bool:
-    """Whether queries, keys and values come from one product over what they are made of, one after the other."""
-    return sources is not None and stack > 1 and sources.keys.shape[1] == rows
+    return to_state, to_sources, [attend, out, inner, outer]
 
 
 def _project(
-    layout: Layout, n1: Tensor, sources: Sources | None, w: Products
+    layout: Layout, n1: Tensor, sources: Sources | Heads | None, w: Products
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """What is read, and queries, keys and values in heads."""
     if sources is None:
         q, k, v = split_parts(torch.baddbmm(w.attend_bias, n1, w.attend), layout)
         return n1, (q, k, v)
-    if joined(len(n1), sources, n1.shape[1]):
-        alone = n1[len(sources.keys) :]
-        read = torch.cat([n1, sources.keys, alone, sources.values, alone])
-        q, k, v = torch.chunk(split(torch.baddbmm(w.attend_bias, read, w.attend), layout), 3)
-        return read, (q, k, v)
-    parts = zip((n1, *sources), torch.chunk(w.attend, 3, dim=2), torch.chunk(w.attend_bias, 3, dim=2), strict=True)
-    q, k, v = (split(torch.baddbmm(bias, x, weight), layout) for x, weight, bias in parts)
-    return n1, (q, k, v)
+    if isinstance(sources, Heads):
+        return n1, (split(torch.baddbmm(w.attend_bias, n1, w.attend), layout), *sources)
+    alone = n1[len(sources.keys) :]
+    read = torch.cat([n1, sources.keys, alone, sources.values, alone])
+    q, k, v = torch.chunk(split(torch.baddbmm(w.attend_bias, read, w.attend), layout), 3)
+    return read, (q, k, v)
 
 
 def _project_backward(
-    to_heads: tuple[Tensor, Tensor, Tensor], kept: Kept, sources: Sources | None, w: Transposed
-) -> tuple[Tensor, tuple[Tensor, Tensor] | None, list[Pair]]:
-    """The gradients of LN(x) and of the sources, and the pairs of the products."""
-    read, state = kept.read, kept.state
+    to_heads: tuple[Tensor, Tensor, Tensor], kept: Kept, sources: Sources | Heads | None, w: Transposed
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None, Pair]:
+    """The gradients of LN(x) and of the sources, and the pair of the product."""
+    read = kept.read
     if sources is None:
         g = merge(torch.stack(to_heads), read)
-        return torch.bmm(g, w.attend), None, [Pair(read, g)]
-    if joined(len(state), sources, state.shape[1]):
-        g = merge(torch.cat(to_heads), read)
-        count, alone = len(sources.keys), len(state) - len(sources.keys)
-        to_n1, to_keys, *own = torch.split(torch.bmm(g, w.attend), [len(state), *2 * [count, alone]])
-        to_values = own[1]
-        if alone:
-            to_n1[count:].add_(own[0]).add_(own[2])
-        return to_n1, (to_keys, to_values), [Pair(read, g)]
-    merged = [merge(g, x) for g, x in zip(to_heads, (read, *sources), strict=True)]
-    to_n1, to_keys, to_values = (
-        torch.bmm(g, weight) for g, weight in zip(merged, torch.chunk(w.attend, 3, dim=1), strict=True)
-    )
-    return to_n1, (to_keys, to_values), [Pair(x, g) for x, g in zip((read, *sources), merged, strict=True)]
+        return torch.bmm(g, w.attend), None, Pair(read, g)
+    if isinstance(sources, Heads):
+        g = merge(to_heads[0], read)
+        return torch.bmm(g, w.attend), to_heads[1:], Pair(read, g)
+    g = merge(torch.cat(to_heads), read)
+    count, alone = len(sources.keys), len(kept.state) - len(sources.keys)
+    to_n1, to_keys, *own = torch.split(torch.bmm(g, w.attend), [count + alone, *2 * [count, alone]])
+    if alone:
+        to_n1[count:].add_(own[0]).add_(own[2])
+    return to_n1, (to_keys, own[1]), Pair(read, g)
 
 
 def split(x: Float[Tensor, "stack rows d"], layout: Layout) -> Float[Tensor, "heads h T"]:
