@@ -200,23 +200,24 @@ def _project_backward(
 
 def split(x: Float[Tensor, "stack rows d"], layout: Layout) -> Float[Tensor, "heads h T"]:
     """The last axis cut into heads, channels first."""
-    sequences, wide = len(x) * layout.batch, x.shape[2] // layout.heads
+    sequences, wide = x.shape[0] * layout.batch, x.shape[2] // layout.heads
     cut = x.view(sequences, -1, layout.heads * wide)
     return torch.transpose_copy(cut, 1, 2).view(sequences * layout.heads, wide, -1)
 
 
 def split_parts(x: Float[Tensor, "stack rows three"], layout: Layout) -> tuple[Tensor, ...]:
     """Query, key and value side by side, each cut into heads [heads, h, T]."""
-    sequences, wide = len(x) * layout.batch, x.shape[2] // (3 * layout.heads)
+    sequences, wide = x.shape[0] * layout.batch, x.shape[2] // (3 * layout.heads)
     cut = x.view(sequences, -1, 3, layout.heads * wide)
     return torch.unbind(torch.permute_copy(cut, (2, 0, 3, 1)).view(3, sequences * layout.heads, wide, -1))
 
 
 def merge(x: Float[Tensor, "*parts heads h T"], like: Float[Tensor, "stack rows d"]) -> Float[Tensor, "stack rows all"]:
     """The heads of each frame side by side, part after part: what `split` and `split_parts` undo."""
-    parts = len(x) if x.dim() == 4 else 1
-    cut = torch.permute_copy(x.view(parts, -1, like.shape[2], x.shape[-1]), (1, 3, 0, 2))
-    return cut.view(len(like), -1, parts * like.shape[2])
+    stack, _, dim = like.shape
+    parts = x.shape[0] if x.dim() == 4 else 1
+    cut = torch.permute_copy(x.view(parts, -1, dim, x.shape[-1]), (1, 3, 0, 2))
+    return cut.view(stack, -1, parts * dim)
 
 
 def _added(x: Tensor, more: Tensor, factor: Tensor | None) -> Tensor:

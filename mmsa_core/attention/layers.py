@@ -109,7 +109,7 @@ def _gathered(to_given: Sequence[tuple[Tensor, Tensor]], kind: type) -> tuple[Te
 
 def _by_layer(weights: Sequence[Tensor], layers: int) -> list[tuple[Tensor, ...]]:
     """Each layer's share of the first axis."""
-    return list(zip(*(torch.split(x, len(x) // layers) for x in weights), strict=True))
+    return list(zip(*(x.chunk(layers) for x in weights), strict=True))
 
 
 def _after_another(x: Float[Tensor, "rows in three"], stack: int) -> Float[Tensor, "rows_ in out"]:

@@ -25,15 +25,16 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 VARIANTS = {"published_torch19": "batch", "fork_framewise": "frame"}
 
 
-def produced(out):
+def produced(out, fusion):
     """Our outputs under the published names."""
+    unread = fusion.private_similarity(out)
     found = {"output_logit": out.logits, "logits_c": out.shared_logits}
     for m, name in names.MODALITIES.items():
         low, high = out.homogeneous[name], out.heterogeneous[name]
         found |= {f"logits_{m}_homo": low.logits, f"repr_{m}_homo": low.representation}
         found |= {f"logits_{m}_hetero": high.logits, f"repr_{m}_hetero": high.representation}
         found |= {f"last_h_{m}": out.memory[name], f"c_{m}_sim": out.similarity[name]}
-        found |= {f"proj_s_{m}": out.private_similarity[name], f"origin_{m}": out.encoded[name].sequence.mT}
+        found |= {f"proj_s_{m}": unread[name], f"origin_{m}": out.encoded[name].sequence.mT}
         found |= {f"recon_{m}": out.reconstruction[name].mT, f"s_{m}_r": out.private_again[name].mT}
         found |= {f"s_{m}": out.private[name].transpose(0, 1), f"c_{m}": out.shared[name].transpose(0, 1)}
     return found
@@ -48,7 +49,7 @@ def test_outputs(golden_set):
     model, terms = published.build(golden_set, published.recipe(golden_set))
     batch = published.batch(inputs(golden_set.tensors), golden_set.tensors["in.labels"])
     out = model(batch)
-    found = produced(out)
+    found = produced(out, model.fusion)
     wanted = {k.removeprefix("out."): v for k, v in golden_set.tensors.items() if k.startswith("out.")}
     assert set(found) == set(wanted)
     for name, value in wanted.items():
@@ -129,7 +130,7 @@ def check_gradients(golden_set, variant, model, terms):
 def test_missing(golden_set, other_golden):
     weights = other_golden("dmd_mosi_small")
     model, _ = published.build(weights, published.recipe(weights))
-    found = produced(model(published.batch(inputs(golden_set.tensors))))
+    found = produced(model(published.batch(inputs(golden_set.tensors))), model.fusion)
     wanted = {k.removeprefix("out."): v for k, v in golden_set.tensors.items() if k.startswith("out.")}
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, **CLOSE)

@@ -56,7 +56,7 @@ class DecoupledFusion(Fusion):
         every = modalities * dim
         self.similarity = nn.ModuleList(Linears(n, w, dim) for n, w in wide)
         unread = wide if config.variant == "published" else []
-        self.private_similarity = nn.ModuleList(Linears(n, w, dim) for n, w in unread)
+        self.private_similarities = nn.ModuleList(Linears(n, w, dim) for n, w in unread)
         self.homogeneous = nn.ModuleList(ResidualHeads(n, w, dim, width, drop) for n, w in wide)
         self.heterogeneous = ResidualHeads(modalities, high, high, width, drop)
         self.gates, self.shared_gate = Linears(modalities, high, high), Linears(1, every, every)
@@ -87,7 +87,6 @@ class DecoupledFusion(Fusion):
             homogeneous=low,
             heterogeneous=Nodes(self.modalities, logits.transpose(0, 1), state.transpose(0, 1)),
             shared_logits=self.shared_head(c)[0].squeeze(0),
-            private_similarity=self._unread(encoded, parts.private),
         )
 
     def _homogeneous(self, encoded: Mapping[Modality, Encoded], shared: Stacked) -> tuple[Nodes, Stacked]:
@@ -117,12 +116,12 @@ class DecoupledFusion(Fusion):
             return x.parts[group].transpose(0, 1).flatten(2)
         return torch.stack([self.read[m](x[m], encoded[m].observed) for m in group])
 
-    def _unread(self, encoded: Mapping[Modality, Encoded], private: Stacked) -> dict[Modality, Tensor]:
-        """What the published network computes and no loss reads; in training it is left out."""
+    def private_similarity(self, outputs: Decoupled) -> dict[Modality, Float[Tensor, "batch dim"]]:
+        """One vector of each private part, which the published network computes too and no loss reads."""
+        assert isinstance(outputs.private, Stacked)
         found: dict[Modality, Tensor] = {}
-        if not self.training:
-            for group, project in zip(self.groups, self.private_similarity, strict=False):
-                found |= by_modality(group, project(self._read(group, encoded, private)))
+        for group, project in zip(self.groups, self.private_similarities, strict=True):
+            found |= by_modality(group, project(self._read(group, outputs.encoded, outputs.private)))
         return found
 
     def _gate(self, gate: nn.Module, h: Float[Tensor, "stack batch wide"]) -> Float[Tensor, "stack batch wide"]:

@@ -104,7 +104,7 @@ def network(layers: int, dim: int, lengths: Mapping[str, int], text: str = "enco
         member = groups[group].index(m)
         by_time = torch.arange(dim * lengths[m]).view(dim, lengths[m]).T.flatten()
         yield from _linear(f"align_c_{m}", f"fusion.similarity.{group}", member, columns=by_time)
-        yield from _linear(f"proj_cosine_{m}", f"fusion.private_similarity.{group}", member)
+        yield from _linear(f"proj_cosine_{m}", f"fusion.private_similarities.{group}", member)
         yield from _linear(f"weight_{m}", "fusion.gates", n)
         yield from _head(f"_{m}_low", f"fusion.homogeneous.{group}", member)
         yield from _head(f"_{m}_high", "fusion.heterogeneous", n)

@@ -83,5 +83,3 @@ class Decoupled(Disentangled):
     """From the shared parts of all modalities."""
     memory: Mapping[Modality, Float[Tensor, "batch _wide"]]
     """What each modality's private part became; (modalities - 1) * dim wide."""
-    private_similarity: Mapping[Modality, Float[Tensor, "batch dim"]]
-    """One vector of the private part, which the published network computes and no loss reads: empty in training."""

@@ -35,7 +35,6 @@ def build(of, context, seed=0):
         heterogeneous=reinforced,
         shared_logits=times(base.joint, context.task.width),
         memory={m: node.representation for m, node in reinforced.items()},
-        private_similarity={},
     )
 
 
