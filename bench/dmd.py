@@ -135,7 +135,7 @@ class Ours:
     def evaluate(self, batches: Sequence[Batch]) -> None:
         """The network alone."""
         self.trainer.network.eval()
-        with torch.no_grad():
+        with torch.inference_mode():  # as the runner predicts
             for batch in batches:
                 self.trainer.network(batch)
 

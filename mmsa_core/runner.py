@@ -265,7 +265,7 @@ def predict(
     training, size = network.training, min(size, len(split))
     network.eval()
     logits, targets = [], []
-    with torch.no_grad():
+    with torch.inference_mode():
         for draw in draws:
             for batch in batches(split, task, size):
                 seen = masker(batch, draw) if masker else batch

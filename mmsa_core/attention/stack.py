@@ -90,8 +90,10 @@ class Stack(nn.Module):
         self, x: Sequence[Frames], source: Sequence[Frames] = (), *, last: Collection[int] = ()
     ) -> list[Tensor]:
         """Transformer i on `x[i]`, which reads `source[i]` or itself: [batch, T, d], or if `last` has i [batch, d]."""
-        keys = [*source, *x[len(source) :]]
-        groups = self._groups(x, keys)
+        distinct = {id(frames): frames for frames in (*x, *source)}
+        placed = {name: self._placed(frames) for name, frames in distinct.items()}
+        x, source = ([placed[id(frames)] for frames in each] for each in (x, source))
+        groups = self._groups(x, [*source, *x[len(source) :]])
         products, norms = self.weights.products(groups, self._out_scale()), self._norms(groups)
         found: dict[int, Tensor] = {}
         for members, weights, norm in zip(groups, products, norms, strict=True):
@@ -110,7 +112,8 @@ class Stack(nn.Module):
         """The same for sequences of one length that are stacked already; those that read a source come first."""
         members = range(len(x.x))
         (weights,) = self.weights.products([members], self._out_scale())
-        return self._run(members, weights, (self.scale, self.shift), x, source, last)
+        read = None if source is None else self._placed(source)
+        return self._run(members, weights, (self.scale, self.shift), self._placed(x), read, last)
 
     def last(self, frames: Frames, x: Float[Tensor, "*stack batch T d"]) -> Float[Tensor, "*stack batch d"]:
         """What a sequence became in the frame that stands for it."""
@@ -163,31 +166,31 @@ class Stack(nn.Module):
         source: Frames | None,
         last: bool,
     ) -> Tensor:
-        """The Transformers `members` on sequences of equal lengths: [stack, batch, T, d] or [stack, batch, d]."""
+        """The Transformers `members` on placed sequences of one length: [stack, batch, T, d] or [stack, batch, d]."""
         drops = self.training and any(self.dropping[i] for i in members)
         dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
         keys = x.x.shape[2] if source is None else source.x.shape[2]
         layouts = self._layouts(x, keys, self._there(x, source), dropped if drops else None, last)
-        state = self._embedded(x).flatten(1, 2)
+        state = dropout(x.x, self.rates.embedding, self.training).flatten(1, 2)
         state = layers.run(layouts, state, None if source is None else self._sources(source), products)
         state = torch.addcmul(norm[1], F.layer_norm(state, (self.dim,)), norm[0])
         return state if last else state.view(x.x.shape)
 
     def _sources(self, source: Frames) -> Sources:
         """The normed sources of keys and of values, which have dropout masks of their own."""
+        x = source.x.flatten(1, 2)
         if not self.training or not self.rates.embedding:
-            x = F.layer_norm(self._embedded(source).flatten(1, 2), (self.dim,))
+            x = F.layer_norm(x, (self.dim,))
             return Sources(x, x)
-        x = F.layer_norm(self._embedded(source, copies=2).flatten(2, 3), (self.dim,))
-        return Sources(*x.unbind(0))
+        both = dropout(x.expand(2, *x.shape), self.rates.embedding, self.training)
+        return Sources(*F.layer_norm(both, (self.dim,)).unbind(0))
 
-    def _embedded(self, frames: Frames, copies: int = 0) -> Float[Tensor, "*copies stack batch T d"]:
-        """Scaled, with positions, after dropout."""
-        table = positions.table(frames.x.shape[2], self.dim, frames.x.device, frames.x.dtype)
+    def _placed(self, frames: Frames) -> Frames:
+        """Scaled, with positions."""
+        x = frames.x
+        table = positions.table(x.shape[-2], self.dim, x.device, x.dtype)
         at = table[1:] if frames.real is None else table[positions.indices(frames.real)]
-        x = torch.add(at, frames.x, alpha=math.sqrt(self.dim))
-        x = x.expand(copies, *x.shape) if copies else x
-        return dropout(x, self.rates.embedding, self.training)
+        return Frames(torch.add(at, x, alpha=math.sqrt(self.dim)), frames.real)
 
     def _layouts(self, x: Frames, keys: int, there: Tensor | None, dropped: Tensor | None, last: bool) -> list[Layout]:
         """What each layer knows besides its tensors; the dropout masks of all layers are drawn at once."""
@@ -241,6 +244,9 @@ def last_there(real: Bool[Tensor, "*stack batch T"]) -> Int64[Tensor, "*stack ba
 
 def stacked(frames: Sequence[Frames]) -> Frames:
     """Sequences of one shape on a new first axis."""
+    if len(frames) == 1:
+        (only,) = frames
+        return Frames(only.x.unsqueeze(0), None if only.real is None else only.real.unsqueeze(0))
     x = torch.stack([f.x for f in frames])
     if all(f.real is None for f in frames):
         return Frames(x)

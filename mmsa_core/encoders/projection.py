@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmsa_core.attention.dropout import dropout
+from mmsa_core.attention.form import few_operations
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
 from mmsa_core.types import Encoded, Modality
@@ -51,7 +52,7 @@ class Projection(Encoder):
         if self.convolution is not None:
             before, after = self._margins(x.shape[1])
             x = F.pad(x, (0, 0, before, after)) if before or after else x
-            x = self.convolution(x.mT).mT
+            x = _convolved(x, self.convolution)
             if self.kernel > 1 and not self.same:
                 observed = F.pad(observed, (before, after)).unfold(1, self.kernel, 1).any(dim=2)
             x = masked.fill(x, observed)
@@ -62,3 +63,15 @@ class Projection(Encoder):
         if self.same:
             return (self.kernel - 1) // 2, self.kernel // 2
         return 0, max(0, self.kernel - time)
+
+
+def _convolved(x: Float[Tensor, "batch time channels"], by: nn.Conv1d) -> Float[Tensor, "batch steps dim"]:
+    """The convolution over time.
+
+    On a CPU it is one over pictures a pixel high: there torch takes and gives the channels last, as they are here, and
+    copies nothing.
+    """
+    if few_operations(x.device):
+        found: Tensor = by(x.mT).mT
+        return found
+    return F.conv2d(x.mT.unsqueeze(2), by.weight.unsqueeze(2), by.bias).squeeze(2).mT
