@@ -22,7 +22,7 @@ import torch
 from measure import Figure, Found, alternate, arguments, environment, operations, peak_mebibytes
 from peer_dmd import Published, check
 
-from mmsa_core import data, recipe_file
+from mmsa_core import batching, data, recipe_file
 from mmsa_core.recipe import Recipe
 from mmsa_core.runner import Watcher
 from mmsa_core.stages import Stages
@@ -159,7 +159,7 @@ class Corpus:
 
     def rows(self, batch: int) -> list[Batch]:
         """The batches of one block."""
-        return list(islice(data.batches(self.data.splits["train"], self.recipe.task, batch), self.block))
+        return list(islice(batching.batches(self.data.splits["train"], self.recipe.task, batch), self.block))
 
 
 def named(peer: Path | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, data, edges, metrics, provenance, recipe_file
+from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Split
 from mmsa_core.display import Display
@@ -51,7 +51,7 @@ def train(recipe: Recipe, out: Path | None, device: torch.device, command: str, 
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     loaded = data.load(recipe)
-    splits = {name: data.to_device(split, device) for name, split in loaded.splits.items()}
+    splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
     setting = Setting(recipe, replace(loaded, splits=splits), device, folder, command, display)
     for note in setting.data.notes:
         display.note(note)

@@ -8,6 +8,7 @@ import click
 import torch
 
 from mmsa_core import checkpoint, data, protocol, registry
+from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset
 from mmsa_core.corpus import Corpus
 from mmsa_core.display import Display
@@ -125,7 +126,7 @@ def predict(
     for name, part in corpus.splits.items():
         if split in (None, name):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
-            logits, _ = predict_logits(network, data.to_device(part, device), None, [data.NO_DRAW], None)
+            logits, _ = predict_logits(network, to_device(part, device), None, [data.NO_DRAW], None)
             columns = task.prediction(logits)
             header = ["id", "split", "seen", *columns]
             cells = zip(part.ids, data.seen(part), *columns.values(), strict=True)

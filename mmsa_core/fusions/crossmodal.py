@@ -31,6 +31,7 @@ class MultimodalTransformer(Fusion):
         self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
         self.head = nn.Linear(width, context.task.width)
         self.dropout, self.hide = nn.Dropout(config.output_dropout), config.hide
+        self.fixed_length = not config.hide
 
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Outputs:
         last, _ = self.crossmodal({m: frames(of) for m, of in encoded.items()})
