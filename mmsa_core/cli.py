@@ -1,53 +1,20 @@
 """The command `mmsa`: thin; every subcommand reads its input, calls one function and prints."""
 
-import functools
 import io
 import json
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from mmsa_core.cli_command import SET, command
+from mmsa_core.cli_data import data
 from mmsa_core.errors import UserError
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 RUN = click.argument("run", type=click.Path(path_type=Path))
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
-)
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-
-
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """A user's mistake ends with one message and exit code 2; `--debug` shows where it was noticed."""
-
-    @functools.wraps(function)
-    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
-        try:
-            report_problems()
-            function(*args, **kwargs)
-        except BrokenPipeError:
-            sys.exit(1)
-        except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
-            if debug:
-                traceback.print_exc()
-            for line in str(error).splitlines():
-                click.echo(f"error: {line}", err=True)
-            sys.exit(2)
-
-    return DEBUG(run)
-
-
-def report_problems() -> None:
-    """Say which installed distributions could not be read; everything else goes on working."""
-    from mmsa_core import registry
-
-    for problem in registry.metadata().problems:
-        click.echo(f"warning: {problem}", err=True)
 
 
 def seeds_given(_: Any, __: Any, text: str | None) -> list[int] | None:
@@ -65,6 +32,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± stops no training
             stream.reconfigure(errors="backslashreplace")
+
+
+main.add_command(data)
 
 
 @main.command()

@@ -98,7 +98,7 @@ class Sequences:
         time = max(length, self.longest)
         observed = torch.arange(time) < self.lengths.unsqueeze(1)
         if self.seen is not None:
-            observed = observed.masked_scatter(observed, self.seen.cpu()[self._frames(slice(None))])
+            observed = observed.masked_scatter(observed, self.seen.cpu()[self.frames()])
         x = torch.zeros(len(self), time, self.channels)
         x[observed] = self.values.cpu()[self.places()].float()
         return x, observed
@@ -129,25 +129,29 @@ class Sequences:
         # many times as fast as masked_fill_, and no value is NaN here
         return x.mul_(observed.to(x.dtype).unsqueeze(2)), observed
 
-    def chunks(self) -> Iterator[tuple[Int64[Tensor, " frames"], Float[Tensor, "frames channels"]]]:
-        """The frames that are seen and their places in `values`, by sample, in pieces of about `CHUNK` numbers."""
-        limit, ends = max(1, CHUNK // self.channels), self.lengths.cumsum(0)
-        first = 0
+    def pieces(self) -> Iterator[slice]:
+        """The samples in slices of whole samples, of about `CHUNK` numbers each."""
+        limit, ends, first = max(1, CHUNK // self.channels), self.lengths.cumsum(0), 0
         while first < len(self):
             done = int(ends[first - 1]) if first else 0
             last = max(first + 1, int(torch.searchsorted(ends, done + limit, right=True)))
-            at = self.places(slice(first, last))
+            yield slice(first, last)
+            first = last
+
+    def chunks(self) -> Iterator[tuple[Int64[Tensor, " frames"], Float[Tensor, "frames channels"]]]:
+        """The frames that are seen and their places in `values`, in pieces of about `CHUNK` numbers."""
+        for samples in self.pieces():
+            at = self.places(samples)
             if len(at):
                 yield at, self.values[at.to(self.values.device)]
-            first = last
 
     def places(self, samples: slice = slice(None)) -> Int64[Tensor, " frames"]:
         """Where in `values` the seen frames of some samples are."""
-        at = self._frames(samples)
+        at = self.frames(samples)
         return at if self.seen is None else at[self.seen[at.to(self.seen.device)].cpu()]
 
-    def _frames(self, samples: slice) -> Int64[Tensor, " frames"]:
-        """Where their frames are, those that are missing between others included."""
+    def frames(self, samples: slice = slice(None)) -> Int64[Tensor, " frames"]:
+        """Where in `values` their frames are, those that are missing between others included."""
         lengths = self.lengths[samples]
         shift = self.starts[samples] - (lengths.cumsum(0) - lengths)
         return torch.arange(int(lengths.sum())) + shift.repeat_interleave(lengths)

@@ -1,0 +1,44 @@
+"""What the subcommands of `mmsa` share: how they end when something is wrong, and their options."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mmsa_core.errors import UserError
+
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
+)
+DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """A user's mistake ends with one message and exit code 2; `--debug` shows where it was noticed."""
+
+    @functools.wraps(function)
+    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            report_problems()
+            function(*args, **kwargs)
+        except BrokenPipeError:
+            sys.exit(1)
+        except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
+            if debug:
+                traceback.print_exc()
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+            sys.exit(2)
+
+    return DEBUG(run)
+
+
+def report_problems() -> None:
+    """Say which installed distributions could not be read; everything else goes on working."""
+    from mmsa_core import registry
+
+    for problem in registry.metadata().problems:
+        click.echo(f"warning: {problem}", err=True)
