@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
@@ -176,15 +177,23 @@ class Sequences:
 def picked(
     values: Float[Tensor, "frames channels"], at: Int64[Tensor, " picked"], device: torch.device
 ) -> Float[Tensor, "picked channels"]:
-    """The frames at some places, in memory from which a CUDA device can copy while the host goes on."""
-    pinned = device.type == "cuda" and values.device.type == "cpu"
-    found = torch.empty(len(at), values.shape[1], dtype=values.dtype, device=values.device, pin_memory=pinned)
-    return torch.index_select(values, 0, at, out=found)
+    """The frames at some places, in memory that is quick to fill, or from which a CUDA device copies on its own."""
+    shape = len(at), values.shape[1]
+    if values.device.type != "cpu":
+        return values.index_select(0, at)
+    if device.type == "cuda":
+        pinned = torch.empty(shape, dtype=values.dtype, pin_memory=True)
+        return torch.index_select(values, 0, at, out=pinned)
+    found = torch.from_numpy(np.empty(shape, dtype=np.float32))  # numpy asks for huge pages, torch does not
+    if values.dtype == found.dtype:
+        return torch.index_select(values, 0, at, out=found)
+    return found.copy_(values.index_select(0, at))
 
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
     """The tensor on a device; a copy to CUDA is not waited for."""
     if x.device == device:
         return x
-    pinned = x.pin_memory() if device.type == "cuda" and not x.is_pinned() else x
-    return pinned.to(device, non_blocking=True)
+    if device.type == "cuda" and x.device.type == "cpu" and not x.is_pinned():
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
