@@ -47,7 +47,7 @@ def summary(corpus: Corpus) -> list[str]:
         lines.append(f"{name}: {len(split)} rows; targets: {', '.join(split.targets) or 'none'}")
         for modality, x in split.features.items():
             rows, kind = int(x.present().sum()), str(x.values.dtype).removeprefix("torch.")
-            frames = f"{len(x.values)} frames, longest {x.longest}"
+            frames = f"{int(x.lengths.sum())} frames, longest {x.longest}"
             lines.append(f"  {modality}: {x.channels} wide, {kind}, in {rows} rows, {frames}")
     return [*lines, *(f"note: {note}" for note in corpus.notes), f"sha256: {corpus.digest}"]
 

@@ -37,6 +37,8 @@ class Sequences:
     """False where a frame between two others, or before them, is missing; None where none is."""
     finite: bool = False
     """Whether all of `values` is known to be finite; if not, a batch has zero where a value is not."""
+    zero: int | None = None
+    """Where in `values` is a frame of zeros, if that is known: what is not observed is then read from there."""
 
     @classmethod
     def of(cls, x: Float[Tensor, "samples time channels"], observed: Bool[Tensor, "samples time"]) -> "Sequences":
@@ -46,11 +48,14 @@ class Sequences:
             torch.where(observed, torch.arange(1, time + 1), 0).amax(dim=1) if time else torch.zeros(samples).long()
         )
         whole = torch.equal(observed.sum(dim=1), lengths)
+        short = int(lengths.argmin()) if samples else 0
+        padding = samples and int(lengths[short]) < time and not x[short, -1].any()
         return cls(
             values=x.reshape(samples * time, channels),
             starts=torch.arange(samples) * time,
             lengths=lengths,
             seen=None if whole else observed.reshape(samples * time),
+            zero=(short + 1) * time - 1 if padding else None,
         )
 
     @classmethod
@@ -116,19 +121,19 @@ class Sequences:
         time = max(length, int(lengths.max()))
         step = torch.arange(time)
         there = step < lengths
-        observed = sent(there, device)
         if not len(self.values):
-            return torch.zeros(len(rows), time, self.channels, device=device), observed
-        at = sent(torch.where(there, starts + step, 0).flatten(), self.values.device)
-        x = sent(picked(self.values, at, device), device).float().view(len(rows), time, self.channels)
+            return torch.zeros(len(rows), time, self.channels, device=device), sent(there, device)
+        at, observed = (sent(x, self.values.device) for x in (torch.where(there, starts + step, self.zero or 0), there))
+        if self.seen is not None:
+            observed = observed & self.seen[at]
+            at = at if self.zero is None else torch.where(observed, at, self.zero)
+        x = sent(picked(self.values, at.flatten(), device), device).float().view(len(rows), time, self.channels)
+        observed = sent(observed, device)
         if not self.finite:
             x.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-        if self.seen is not None:
-            observed = observed & sent(self.seen[at].view(there.shape), device)
-        elif bool(there.all()):
-            return x, observed
-        # many times as fast as masked_fill_, and no value is NaN here
-        return x.mul_(observed.to(x.dtype).unsqueeze(2)), observed
+        if self.zero is None:
+            x.mul_(observed.to(x.dtype).unsqueeze(2))  # many times as fast as masked_fill_, and no value is NaN here
+        return x, observed
 
     def pieces(self) -> Iterator[slice]:
         """The samples in slices of whole samples, of about `CHUNK` numbers each."""

@@ -1,9 +1,10 @@
 """What a file of our format says of itself, and what its tensors are called.
 
 A folder has one safetensors file for each split. `ids` are bytes in UTF-8, `ids.ends` where each id ends; targets
-are `targets.NAME`; a modality has `features.NAME.values` [frames, channels] (all samples one after another, nothing
-padded), `features.NAME.lengths` [samples], and `features.NAME.seen` [frames] where frames are missing between
-others. The description below is JSON under the metadata key `mmsa`, its SHA-256 under `sha256`.
+are `targets.NAME`; a modality has `features.NAME.values` [frames + 1, channels] (all samples one after another,
+nothing padded; the last frame is zero, for padding to be read from), `features.NAME.lengths` [samples], and
+`features.NAME.seen` [frames + 1] where frames are missing between others. The description below is JSON under the
+metadata key `mmsa`, its SHA-256 under `sha256`.
 """
 
 import json

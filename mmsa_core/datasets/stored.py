@@ -134,14 +134,16 @@ def _split(about: About, tensors: dict[str, Tensor], where: str) -> Split:
     features = {}
     for modality in about.modalities:
         values, lengths = tensors[layout.values(modality.name)], tensors[layout.lengths(modality.name)]
-        bad = (lengths < 0) | (lengths > len(values))
-        if bad.any() or int(lengths.sum()) != len(values):
+        frames = len(values) - 1
+        bad = (lengths < 0) | (lengths > frames)
+        if bad.any() or int(lengths.sum()) != frames or values[-1].any():
             raise UserError(
-                f"{where}: the lengths of '{modality.name}' do not add up to its {len(values)} frames. Convert again."
+                f"{where}: the lengths of '{modality.name}' do not add up to its {frames} frames, or no frame of zeros "
+                "follows them. Convert again."
             )
         starts = lengths.cumsum(0) - lengths
         seen = _seen(tensors.get(layout.seen(modality.name)), starts, lengths, f"{where}: '{modality.name}'")
-        features[modality.name] = Sequences(values, starts, lengths, seen, modality.finite)
+        features[modality.name] = Sequences(values, starts, lengths, seen, modality.finite, frames)
     targets = {name: tensors[layout.target(name)] for name in about.targets}
     return Split(_ids(tensors[layout.IDS], tensors[layout.ENDS], where), features, targets)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmsa_core.corpus import Corpus, Split
@@ -143,20 +144,21 @@ def parts_of(split: Split) -> tuple[list[Modality], dict[str, Part]]:
         holes = of.seen is not None and len(of.places()) < int(of.lengths.sum())
         modalities.append(Modality(name=name, channels=of.channels, holes=holes, finite=finite))
         dtype: Kind = "F16" if narrow else "F32"
-        shape = (int(of.lengths.sum()), of.channels)
+        shape = (int(of.lengths.sum()) + 1, of.channels)
         parts[layout.values(name)] = Part(dtype, shape, lambda of=of: _frames(of))  # type: ignore[misc]
         parts[layout.lengths(name)] = _whole("I64", of.lengths)
         if holes and of.seen is not None:
-            parts[layout.seen(name)] = _whole("U8", of.seen.cpu()[of.frames()])
+            parts[layout.seen(name)] = _whole("U8", F.pad(of.seen.cpu()[of.frames()], (0, 1)))
     return modalities, parts
 
 
 def _frames(of: Sequences) -> Iterator[Tensor]:
-    """The frames sample by sample in float32, those that are missing as zeros."""
+    """The frames sample by sample in float32, those that are missing as zeros; then one frame of zeros."""
     for samples in of.pieces():
         at = of.frames(samples)
         x = of.values[at].float()
         yield x if of.seen is None else x.masked_fill_(~of.seen[at].unsqueeze(1), 0.0)
+    yield torch.zeros(1, of.channels)
 
 
 def _looked_at(of: Sequences) -> tuple[bool, bool]:
