@@ -10,14 +10,16 @@ from mmsa_core.finite import checked, defects
 from mmsa_core.sequences import Sequences
 
 
-def tensors(seed, samples, time, channels):
+def tensors(seed, samples, time, channels, blank):
+    """Random numbers, of which those that are not observed may be zero, as in most files."""
     source = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, time, channels, generator=source)
     share = torch.rand(samples, 1, generator=source)
-    return x, torch.rand(samples, time, generator=source) < share.mul(1.5)
+    observed = torch.rand(samples, time, generator=source) < share.mul(1.5)
+    return x * observed.unsqueeze(2) if blank else x, observed
 
 
-MADE = st.builds(tensors, st.integers(0, 2**30), st.integers(1, 6), st.integers(1, 7), st.integers(1, 3))
+MADE = st.builds(tensors, st.integers(0, 2**30), st.integers(1, 6), st.integers(1, 7), st.integers(1, 3), st.booleans())
 
 
 def by_hand():
@@ -101,6 +103,17 @@ def test_a_modality_that_nobody_has():
         assert nothing.statistics.count == 0
         assert nothing.longest == 1
     assert not by_hand()[2].missing().present().any()
+
+
+def test_padding_is_read_from_a_frame_of_zeros_where_there_is_one():
+    x, observed, without = by_hand()
+    assert without.zero is None
+    found = Sequences.of(x * observed.unsqueeze(2), observed)
+    assert found.zero == 7  # the last frame of the sample that has none
+    assert not found.values[found.zero].any()
+    for rows in ([0, 1], [2, 0], [1]):
+        for one, other in zip(found.batch(torch.tensor(rows), 5), without.batch(torch.tensor(rows), 5), strict=True):
+            assert torch.equal(one, other)
 
 
 def test_half_floats_are_batched_in_full_ones():

@@ -64,6 +64,9 @@ def same(one, other):
             bits = (x.features[m].view(torch.int32) for x in (a, b))  # NaN are equal too
             assert torch.equal(*bits), m
             assert torch.equal(a.observed[m], b.observed[m])
+            rows = torch.arange(len(a)).flip(0)
+            batches = (x.splits[name].features[m].batch(rows) for x in (one, other))
+            assert all(torch.equal(x, y) for x, y in zip(*batches, strict=True))
             assert torch.equal(one.splits[name].features[m].lengths, other.splits[name].features[m].lengths)
         assert all(torch.equal(t, b.targets[n]) for n, t in a.targets.items())
 
