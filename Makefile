@@ -25,6 +25,7 @@ format: $(ENV)/.mmsa-dev
 bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py
 	$(BIN)/python bench/dmd.py
+	$(BIN)/python bench/data.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(ENV)

@@ -24,7 +24,7 @@ import torch
 from measure import Figure, Found, alternate, arguments, environment, operations, peak_mebibytes
 from peer_dmd import Published, check
 
-from mmsa_core import data, recipe_file
+from mmsa_core import batching, data, recipe_file
 from mmsa_core.attention import form
 from mmsa_core.recipe import Recipe
 from mmsa_core.runner import Watcher
@@ -162,7 +162,7 @@ class Corpus:
 
     def rows(self, batch: int) -> list[Batch]:
         """The batches of one block."""
-        return list(islice(data.batches(self.data.splits["train"], self.recipe.task, batch), self.block))
+        return list(islice(batching.batches(self.data.splits["train"], self.recipe.task, batch), self.block))
 
 
 def named(peer: Path | None) -> list[str]:

@@ -97,7 +97,8 @@ class Parts:
     def trainer(self, batch: int, cache: bool = True, by_loops: tuple[str, ...] = ()) -> Trainer:
         """The student's trainer, some of its terms computed by loops; the teacher is not trained either."""
         stages = self.stages(batch)
-        teacher = Fixed(self.network("teacher").eval().requires_grad_(False), batch)
+        network = self.network("teacher").eval().requires_grad_(False)
+        teacher = Fixed(network, batch, lengths=self.data.lengths)
         if cache:
             teacher.keep(stages.train, self.recipe.task)
         return stages.trainer(self.network("student").train(), teacher, self.terms(by_loops))

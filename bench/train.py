@@ -21,8 +21,8 @@ from parts import CPU, MOSI, QUICK, Parts, Size, parts, recipe
 from rich.console import Console
 
 from mmsa_core import experiment
+from mmsa_core.batching import batches
 from mmsa_core.components import Distiller
-from mmsa_core.data import batches
 from mmsa_core.display import Display
 from mmsa_core.missing import Draw, derive
 from mmsa_core.runner import Trainer

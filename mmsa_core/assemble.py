@@ -31,7 +31,7 @@ def model(
         encoders = {m: registry.encoders.get(config.name)(config, context, m) for m, config in section.encoders.items()}
         encoded = replace(context, lengths={m: encoders[m].length(length) for m, length in own.items()})
         fusion = registry.fusions.get(section.fusion.name)(section.fusion, encoded)
-        return Model(channels, encoders, fusion)
+        return Model(channels, encoders, fusion, own)
 
 
 def contracts(recipe: Recipe) -> None:

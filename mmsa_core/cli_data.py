@@ -5,16 +5,16 @@ from pathlib import Path
 
 import click
 
-from mmsa_core.cli_command import command
+from mmsa_core.cli_command import SET, command
 
-FORMATS = ("mmsa-pickle", "mult-pickle", "mmsa-fet", "folder", "cmu-sdk")
+FORMATS = ("mmsa-pickle", "mult-pickle", "mmsa-fet", "folder", "cmu-sdk", "safetensors")
 SIZES = ("tiny", "mosi", "mosei")
 CORRUPTIONS = ("nan", "inf", "constant", "duplicates", "leak", "swapped", "truncated")
 
 
 @click.group()
 def data() -> None:
-    """Look at data, and make some."""
+    """Look at data, convert them, and make some."""
 
 
 @data.command()
@@ -31,6 +31,22 @@ def inspect(file: Path, reader: str | None, overrides: tuple[str, ...], folder: 
     from mmsa_core.inspection import command as inspection
 
     inspection.inspect(file, reader, overrides, folder, as_json)
+
+
+@data.command()
+@click.argument("file", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--reader", metavar="NAME", help="The data set that reads IN; by default what its keys tell for certain.")
+@SET
+@command
+def convert(file: Path, folder: Path, reader: str | None, overrides: tuple[str, ...]) -> None:
+    """Write what is in IN as a new folder OUT in our own format, which opens at once and shares memory."""
+    from mmsa_core import conversion
+
+    corpus, written = conversion.convert(file, folder, reader, overrides)
+    for line in conversion.summary(corpus):
+        click.echo(line)
+    click.echo(f"written: {written}")
 
 
 @data.group()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from jaxtyping import Bool, Float
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 
 from mmsa_core.closed import Closed
@@ -49,6 +49,9 @@ class Encoder(nn.Module, ABC):
     raw: ClassVar[bool] = False
     """Whether features must reach it as they are: they are numbers that mean something else than an amount, such as
     token ids, and are not standardised."""
+    fixed_length: bool = False
+    """Whether the result for a sample depends on how far it is padded, as in some published codes; batches are then
+    padded to the longest sequence of the data, not of the batch."""
 
     def __init__(self, config: Any, context: Context, modality: Modality) -> None:
         super().__init__()
@@ -72,6 +75,8 @@ class Fusion(nn.Module, ABC):
 
     Config: ClassVar[type[ComponentConfig]] = ComponentConfig
     gives: ClassVar[type[Outputs]] = Outputs
+    fixed_length: bool = False
+    """Whether the result for a sample depends on how far it is padded (see `Encoder`)."""
 
     def __init__(self, config: Any, context: Context) -> None:
         super().__init__()
@@ -129,7 +134,10 @@ class Distiller(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, student: Any, teacher: Any, batch: Batch) -> Float[Tensor, ""]:
-        """The term for one batch; `batch` is what the student saw, with its targets."""
+        """The term for one batch; `batch` is what the student saw, with its targets.
+
+        The teacher's sequences may be padded further than the student's.
+        """
 
     def observe(self, **values: Float[Tensor, ""]) -> None:
         """Keep detached scalars of this forward for the log (`distiller.NAME.value`)."""
@@ -174,6 +182,9 @@ class DatasetConfig(ComponentConfig):
     """What to do with NaN and infinite features: refuse the file, or set them to zero. Targets are always refused."""
     score_range: tuple[float, float] | None = None
     """Lowest and highest possible score in the file; scores are mapped linearly onto the task's range."""
+    bucket: NonNegativeInt = 0
+    """So many batches at a time are dealt anew, each with samples of similar lengths: less padding, in an order that is
+    less random. 0 leaves the order alone."""
 
 
 class Dataset(ABC):

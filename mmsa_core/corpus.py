@@ -1,15 +1,18 @@
-"""A data set in memory: splits of samples, each with feature sequences, visibility and targets."""
+"""A data set: splits of samples, each with feature sequences and targets."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mmsa_core import missing
+from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
 
+CPU = torch.device("cpu")
 SCORE = "score"
 """A sentiment score, float32 [samples]."""
 LABEL = "label"
@@ -20,22 +23,35 @@ LABELS = "labels"
 
 @dataclass(frozen=True)
 class Split:
-    """Samples of one split, padded to a common length per modality.
+    """Samples of one split, each with a sequence of every modality, which may be empty.
 
     `targets` holds what the file has of `score`, `label` and `labels`; it may be empty for data
     that only wait for a prediction.
     """
 
     ids: tuple[str, ...]
-    features: Mapping[Modality, Float[Tensor, "samples _time _channels"]]
-    observed: Mapping[Modality, Bool[Tensor, "samples _time"]]
+    features: Mapping[Modality, Sequences]
     targets: Mapping[str, Tensor] = field(default_factory=dict)
-    key: Int64[Tensor, " samples"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
-    """What masks depend on: a hash of each sample's id. Made here; a sample keeps its key when others are left out."""
+    keys: Int64[Tensor, " samples"] | None = None
+    """Given where samples were left out, since a sample keeps its key."""
+    device: torch.device = CPU
+    """Where batches go; what fits that device's memory is there already."""
 
-    def __post_init__(self) -> None:
-        if len(self.key) != len(self.ids):
-            object.__setattr__(self, "key", missing.keys(self.ids))
+    @classmethod
+    def padded(
+        cls,
+        ids: tuple[str, ...],
+        features: Mapping[Modality, Float[Tensor, "samples _time _channels"]],
+        observed: Mapping[Modality, Bool[Tensor, "samples _time"]],
+        targets: Mapping[str, Tensor] | None = None,
+    ) -> "Split":
+        """A split of tensors that are padded to a common length; they are shared, not copied."""
+        return cls(ids, {m: Sequences.of(x, observed[m]) for m, x in features.items()}, targets or {})
+
+    @cached_property
+    def key(self) -> Int64[Tensor, " samples"]:
+        """What masks depend on: a hash of each sample's id."""
+        return missing.keys(self.ids) if self.keys is None else self.keys
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,10 +60,10 @@ class Split:
         """The samples where `keep` is True."""
         return Split(
             ids=tuple(name for name, kept in zip(self.ids, keep.tolist(), strict=True) if kept),
-            features={m: x[keep] for m, x in self.features.items()},
-            observed={m: o[keep] for m, o in self.observed.items()},
-            targets={name: t[keep] for name, t in self.targets.items()},
-            key=self.key[keep.to(self.key.device)],
+            features={m: x.rows(keep) for m, x in self.features.items()},
+            targets={name: t[keep.to(t.device)] for name, t in self.targets.items()},
+            keys=self.key[keep],
+            device=self.device,
         )
 
 
@@ -69,8 +85,8 @@ class Corpus:
 def missing_notes(name: str, split: Split, absent: Collection[Modality] = ()) -> list[str]:
     """Sentences on what is missing in a split."""
     notes = []
-    for modality, observed in split.observed.items():
-        lost = int((~observed.any(dim=1)).sum())
+    for modality, sequences in split.features.items():
+        lost = int((~sequences.present()).sum())
         if modality in absent:
             notes.append(f"{name}: {modality} is not in the file and counts as missing in all {len(split)} rows")
         elif lost:

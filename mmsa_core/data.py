@@ -1,20 +1,20 @@
-"""From a loaded corpus to batches: checks, the model's modalities, and rows by index."""
+"""From a loaded corpus to what is trained on: checks, and the modalities that the model reads."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor
 
 from mmsa_core import registry, targets
 from mmsa_core.components import DatasetConfig
 from mmsa_core.corpus import SCORE, Corpus, Split
 from mmsa_core.errors import UserError
+from mmsa_core.finite import checked, defects
 from mmsa_core.missing import Draw
 from mmsa_core.recipe import Recipe
+from mmsa_core.sequences import Sequences
 from mmsa_core.tasks import TaskBase
-from mmsa_core.types import Batch, Modality
+from mmsa_core.types import Modality
 
 SPLITS = ("train", "valid", "test")
 NO_DRAW = Draw("none", 0)
@@ -64,7 +64,7 @@ def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality
             task.check(split, where)
         splits[name] = split
     for modality in modalities if task is not None else ():
-        with_it = {n: int(s.observed[modality].any(dim=1).sum()) for n, s in splits.items()}
+        with_it = {n: int(s.features[modality].present().sum()) for n, s in splits.items()}
         if not any(with_it.values()):
             raise UserError(
                 f"data '{config.name}': no sample of any split has modality '{modality}'; "
@@ -79,33 +79,13 @@ def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality
                 for name, split in splits.items()
             }
     first = next(iter(splits.values()))
-    lengths = {m: max(_extent(s.observed[m]) for s in splits.values()) for m in modalities}
     return Data(
-        splits={name: _cut(split, lengths) for name, split in splits.items()},
-        channels={m: first.features[m].shape[2] for m in modalities},
-        lengths=lengths,
+        splits=splits,
+        channels={m: first.features[m].channels for m in modalities},
+        lengths={m: max(s.features[m].longest for s in splits.values()) for m in modalities},
         digest=corpus.digest,
         notes=tuple(notes),
     )
-
-
-def batches(
-    split: Split, task: TaskBase | None, size: int, order: Int64[Tensor, " rows"] | None = None
-) -> Iterator[Batch]:
-    """The split in batches of `size` rows (the last may be smaller), in the given or the stored order."""
-    order = torch.arange(len(split)) if order is None else order
-    key = split.key
-    device = next(iter(split.features.values())).device
-    target = task.target(split) if task is not None else torch.zeros(len(split), device=device)
-    for rows in torch.split(order, size):
-        at = rows.to(device, non_blocking=True)
-        yield Batch(
-            features={m: x[at] for m, x in split.features.items()},
-            observed={m: o[at] for m, o in split.observed.items()},
-            target=target[at],
-            index=at,
-            key=key[rows].to(device, non_blocking=True),
-        )
 
 
 def check_widths(where: str, reads: Mapping[Modality, int], has: Mapping[Modality, int]) -> None:
@@ -119,43 +99,29 @@ def check_widths(where: str, reads: Mapping[Modality, int], has: Mapping[Modalit
             )
 
 
-def to_device(split: Split, device: torch.device) -> Split:
-    """The split with its tensors on a device; rows are then picked there."""
-    return replace(
-        split,
-        features={m: x.to(device) for m, x in split.features.items()},
-        observed={m: o.to(device) for m, o in split.observed.items()},
-        targets={name: t.to(device) for name, t in split.targets.items()},
-    )
-
-
 def with_channels(split: Split, channels: Mapping[Modality, int], where: str, nonfinite: str) -> Split:
     """The modalities that a trained model reads; one that the data lack is missing in every sample."""
-    features, observed = {}, {}
+    features = {}
     for modality, width in channels.items():
         found = split.features.get(modality)
-        if found is None:
-            features[modality] = torch.zeros(len(split), 1, width)
-            observed[modality] = torch.zeros(len(split), 1, dtype=torch.bool)
-            continue
-        if found.shape[2] != width:
+        if found is not None and found.channels != width:
             raise UserError(
-                f"{where}: '{modality}' is {found.shape[2]} wide, but the model reads it {width} wide; "
+                f"{where}: '{modality}' is {found.channels} wide, but the model reads it {width} wide; "
                 "extract the same features that it was trained on"
             )
-        features[modality], observed[modality] = found, split.observed[modality]
-    return _finite(replace(split, features=features, observed=observed), nonfinite, where, [])
+        features[modality] = Sequences.none(len(split), width) if found is None else found
+    return _finite(replace(split, features=features), nonfinite, where, [])
 
 
 def complete(split: Split) -> Split:
     """The samples that have every modality."""
-    keep = torch.stack([o.any(dim=1) for o in split.observed.values()]).all(dim=0)
+    keep = torch.stack([x.present() for x in split.features.values()]).all(dim=0)
     return split.rows(keep)
 
 
 def seen(split: Split) -> list[str]:
     """The modalities of which each sample has a frame, joined by +; empty where it has none."""
-    present = {m: o.any(dim=1).tolist() for m, o in split.observed.items()}
+    present = {m: x.present().tolist() for m, x in split.features.items()}
     return ["+".join(m for m in present if present[m][row]) for row in range(len(split))]
 
 
@@ -166,42 +132,33 @@ def _chosen(split: Split, modalities: Sequence[Modality], where: str) -> Split:
                 f"{where}: no modality '{modality}', which model.encoders names; the data have: "
                 f"{', '.join(split.features)}.{registry.suggestions(modality, list(split.features))}"
             )
-    return replace(
-        split,
-        features={m: split.features[m] for m in modalities},
-        observed={m: split.observed[m] for m in modalities},
-    )
+    return replace(split, features={m: split.features[m] for m in modalities})
 
 
 def _finite(split: Split, nonfinite: str, where: str, notes: list[str]) -> Split:
-    """Refuse, or set to zero, features that are not finite in observed frames."""
-    features = dict(split.features)
-    for modality, x in split.features.items():
-        seen = split.observed[modality].unsqueeze(-1)
-        bad = ~torch.isfinite(x) & seen
-        count = int(bad.sum())
-        if count and nonfinite == "refuse":
-            row, frame, column = (int(i) for i in bad.nonzero()[0])
-            rows = int(bad.any(dim=2).any(dim=1).sum())
+    """Refuse features that are not finite in observed frames, or say that they count as zero."""
+    features = {m: checked(x) for m, x in split.features.items()}
+    for modality, x in features.items():
+        found = None if x.finite else defects(x)
+        if found is not None and nonfinite == "refuse":
             raise UserError(
-                f"{where}: {count} values of '{modality}' in {rows} rows are NaN or infinite; the first is "
-                f"{x[row, frame, column].item()} of sample '{split.ids[row]}' (row {row}, frame {frame}, column "
-                f"{column}). Mend the file, or set them to zero with --set data.nonfinite=zero"
+                f"{where}: {found.values} values of '{modality}' in {found.rows} rows are NaN or infinite; the first "
+                f"is {found.value} of sample '{split.ids[found.row]}' (row {found.row}, frame {found.frame}, column "
+                f"{found.column}). Mend the file, or set them to zero with --set data.nonfinite=zero"
             )
-        if count:
-            notes.append(f"{where}: {count} NaN or infinite values of '{modality}' were set to zero")
-        features[modality] = torch.where(torch.isfinite(x) & seen, x, 0.0)
+        if found is not None:
+            notes.append(f"{where}: {found.values} NaN or infinite values of '{modality}' were set to zero")
     return replace(split, features=features)
 
 
 def _without(split: Split, modality: Modality) -> Split:
     """The split with one modality missing in every sample."""
-    return replace(split, observed={**split.observed, modality: torch.zeros_like(split.observed[modality])})
+    return replace(split, features={**split.features, modality: split.features[modality].missing()})
 
 
 def _with_something(split: Split, where: str, notes: list[str]) -> Split:
     """Skip the rows that have no frame of any modality, and say so."""
-    some = torch.stack([o.any(dim=1) for o in split.observed.values()]).any(dim=0)
+    some = torch.stack([x.present() for x in split.features.values()]).any(dim=0)
     skipped = int((~some).sum())
     if skipped == len(split):
         raise UserError(f"{where}: none of its {len(split)} rows has a frame of {', '.join(split.features)}")
@@ -221,18 +178,3 @@ def _scored(split: Split, config: DatasetConfig, task: TaskBase) -> Split:
         raise UserError(f"data.score_range: expected [lowest, highest], found [{low:g}, {high:g}]")
     score = ((split.targets[SCORE] - low) / (high - low) * 2 - 1) * top
     return replace(split, targets={**split.targets, SCORE: score})
-
-
-def _extent(observed: Tensor) -> int:
-    """Frames up to the last one that any sample has; at least one."""
-    used = observed.any(dim=0).nonzero()
-    return int(used[-1, 0]) + 1 if len(used) else 1
-
-
-def _cut(split: Split, lengths: Mapping[Modality, int]) -> Split:
-    """Without the frames at the end that no sample has."""
-    return replace(
-        split,
-        features={m: x[:, : lengths[m]].contiguous() for m, x in split.features.items()},
-        observed={m: o[:, : lengths[m]].contiguous() for m, o in split.observed.items()},
-    )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mmsa_core.corpus import Split
+from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
 
 Padded = tuple[Float[Tensor, "samples time channels"], Bool[Tensor, "samples time"]]
@@ -16,27 +17,20 @@ Padded = tuple[Float[Tensor, "samples time channels"], Bool[Tensor, "samples tim
 
 def of(split: Split, modality: Modality) -> Padded:
     """A modality of a split."""
-    return split.features[modality], split.observed[modality]
+    return split.features[modality].padded()
 
 
 def changed(split: Split, modality: Modality, x: Padded) -> Split:
     """The split with another content of one modality."""
-    features, observed = x
-    return replace(
-        split,
-        features={**split.features, modality: features},
-        observed={**split.observed, modality: observed},
-    )
+    return replace(split, features={**split.features, modality: Sequences.of(*x)})
 
 
 def joined(split: Split, other: Split, ids: tuple[str, ...]) -> Split:
     """A split and the first samples of another after it, under the given names."""
-    count = len(ids)
-    parts = {m: (of(split, m), of(other, m)) for m in split.features}
+    count, features = len(ids), {}
+    for m, own in split.features.items():
+        time = max(own.longest, other.features[m].longest)
+        sides = own.padded(time), tuple(x[:count] for x in other.features[m].padded(time))
+        features[m] = Sequences.of(*(torch.cat(pair) for pair in zip(*sides, strict=True)))
     targets: Mapping[str, Tensor] = {n: torch.cat([t, other.targets[n][:count]]) for n, t in split.targets.items()}
-    return Split(
-        ids=(*split.ids, *ids),
-        features={m: torch.cat([a[0], b[0][:count]]) for m, (a, b) in parts.items()},
-        observed={m: torch.cat([a[1], b[1][:count]]) for m, (a, b) in parts.items()},
-        targets=targets,
-    )
+    return Split((*split.ids, *ids), features, targets)

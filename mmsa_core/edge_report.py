@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from mmsa_core import assemble, checkpoint, edges, registry, reports
+from mmsa_core.batching import batches, lengths_of, to_device
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
-from mmsa_core.data import batches, to_device
 from mmsa_core.display import Display
 from mmsa_core.edges import Edges, Pair
 from mmsa_core.errors import UserError
@@ -47,7 +47,7 @@ def trained_terms(run: Loaded, split: Split) -> nn.ModuleDict:
     terms = assemble.distillers(recipe, run.channels, run.lengths, seed)
     if not asked:
         return terms
-    probe = next(batches(split, recipe.task, min(4, len(split))))
+    probe = next(batches(split, recipe.task, min(4, len(split)), lengths=lengths_of(split, run.model)))
     with torch.no_grad():
         outputs = run.model(probe)
     assemble.rehearse(terms, outputs, outputs, probe, seed)

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mmsa_core.batching import batches, full_lengths
 from mmsa_core.components import Distiller
 from mmsa_core.corpus import Split
-from mmsa_core.data import batches
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipe import Recipe
@@ -36,7 +36,8 @@ def measure(network: Model, terms: nn.ModuleDict, split: Split, recipe: Recipe) 
     network.eval()
     terms.eval()
     with torch.no_grad():
-        for batch in batches(split, recipe.task, recipe.evaluate.batch_size):
+        lengths = full_lengths(split, network)
+        for batch in batches(split, recipe.task, recipe.evaluate.batch_size, lengths=lengths):
             outputs = network(batch)
             for label, term in asked.items():
                 edges = term.edges(outputs, outputs, batch)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from mmsa_core import metrics
+from mmsa_core.batching import to_device
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
-from mmsa_core.data import to_device
 from mmsa_core.missing import Draw
 from mmsa_core.protocol import Protocol
 from mmsa_core.runner import predict

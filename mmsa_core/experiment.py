@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, data, edges, metrics, provenance, recipe_file
+from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.devices import pick
@@ -60,7 +60,7 @@ def train(
         torch.set_num_threads(recipe.threads)
     device, display = device or pick("auto"), display or Display()
     loaded = data.load(recipe, corpus)
-    splits = {name: data.to_device(split, device) for name, split in loaded.splits.items()}
+    splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
     setting = Setting(recipe, replace(loaded, splits=splits), device, folder, command, display)
     for note in setting.data.notes:
         display.note(note)

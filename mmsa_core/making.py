@@ -61,9 +61,7 @@ def corpus(size: str, seed: int, missing: Sequence[str] = (), kind: str = "score
         missing=sum(map(float, shares)),
     )
     made = Synthetic(config).load()
-    splits = {
-        name: replace(split, ids=_ids(name, len(split)), key=split.key[:0]) for name, split in made.splits.items()
-    }
+    splits = {name: replace(split, ids=_ids(name, len(split)), keys=None) for name, split in made.splits.items()}
     for pattern in missing:
         if pattern not in shares:
             splits = hide(splits, pattern, seed)

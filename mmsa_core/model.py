@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmsa_core.components import Encoder, Fusion
 from mmsa_core.corpus import Split
+from mmsa_core.sequences import Sequences
 from mmsa_core.types import Batch, Modality, Outputs
 
 
@@ -25,13 +26,13 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(channels))
         self.register_buffer("known", torch.tensor(True))
 
-    def fit(self, frames: Float[Tensor, "frames channels"], scale: bool = True) -> None:
+    def fit(self, train: Sequences, scale: bool = True) -> None:
         """Take mean and deviation of the observed training frames; a constant column carries nothing: zero."""
-        self.known.fill_(len(frames) > 0)
-        if not len(frames) or not scale:
+        known = bool(train.present().any())
+        self.known.fill_(known)
+        if not known or not scale:
             return
-        exact = frames.double()
-        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
+        mean, deviation = train.statistics.mean, train.statistics.deviation
         constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(constant, 0.0, 1 / deviation.masked_fill(constant, 1.0)))
@@ -41,10 +42,17 @@ class Standardize(nn.Module):
 
 
 class Model(nn.Module):
-    """Encodes each modality, then fuses."""
+    """Encodes each modality, then fuses; `lengths` are the longest sequences of the data that it was built for."""
 
-    def __init__(self, channels: Mapping[Modality, int], encoders: Mapping[Modality, Encoder], fusion: Fusion) -> None:
+    def __init__(
+        self,
+        channels: Mapping[Modality, int],
+        encoders: Mapping[Modality, Encoder],
+        fusion: Fusion,
+        lengths: Mapping[Modality, int] | None = None,
+    ) -> None:
         super().__init__()
+        self.lengths: Mapping[Modality, int] = lengths or {}
         self.standardize = nn.ModuleDict({m: Standardize(width) for m, width in channels.items()})
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
@@ -58,7 +66,12 @@ class Model(nn.Module):
             encoder = self.encoders[modality]
             assert isinstance(module, Standardize)
             assert isinstance(encoder, Encoder)
-            module.fit(train.features[modality][train.observed[modality]], scale and not encoder.raw)
+            module.fit(train.features[modality], scale and not encoder.raw)
+
+    @property
+    def fixed_length(self) -> bool:
+        """Whether its results depend on how far samples are padded."""
+        return any(part.fixed_length for part in (*self.encoders.values(), self.fusion))
 
     def forward(self, batch: Batch) -> Outputs:
         encoded = {}

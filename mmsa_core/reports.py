@@ -8,14 +8,17 @@ import click
 import torch
 
 from mmsa_core import checkpoint, data, protocol, registry
+from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset
 from mmsa_core.corpus import Corpus
+from mmsa_core.datasets.stored import is_ours
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.evaluation import evaluate as evaluate_runs
 from mmsa_core.runner import predict as predict_logits
 
 PICKLES = ("mmsa-pickle", "mult-pickle")
+STORED = "safetensors"
 
 
 def evaluate(
@@ -125,7 +128,7 @@ def predict(
     for name, part in corpus.splits.items():
         if split in (None, name):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
-            logits, _ = predict_logits(network, data.to_device(part, device), None, [data.NO_DRAW], None)
+            logits, _ = predict_logits(network, to_device(part, device), None, [data.NO_DRAW], None)
             columns = task.prediction(logits)
             header = ["id", "split", "seen", *columns]
             cells = zip(part.ids, data.seen(part), *columns.values(), strict=True)
@@ -137,9 +140,10 @@ def predict(
 
 
 def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
-    """The corpus of a file, by the named reader or the one that the run was trained with."""
+    """The corpus of a file, by the named reader, by ours if it is ours, or by the one that the run was trained with."""
     trained_with = loaded.recipe.data
-    kind: type[Dataset] = registry.datasets.get(reader or trained_with.name)
+    reader = reader or (STORED if is_ours(file) else trained_with.name)
+    kind: type[Dataset] = registry.datasets.get(reader)
     if "path" not in kind.Config.model_fields:
         raise UserError(
             f"the run was trained on '{trained_with.name}', which reads no file; say the format of {file} with "

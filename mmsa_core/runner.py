@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mmsa_core import metrics
+from mmsa_core.batching import batches, full_lengths, lengths_of, shuffled
 from mmsa_core.components import Distiller, Masker
 from mmsa_core.corpus import Split
-from mmsa_core.data import batches
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
@@ -80,6 +80,7 @@ class Trainer:
         validation_masker: Masker | None = None,
         terms: Terms | None = None,
         watcher: Watcher | None = None,
+        bucket: int = 0,
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
         self.teacher, self.masker = teacher, masker
@@ -88,7 +89,7 @@ class Trainer:
         self.watcher = watcher or Watcher()
         self.updates = Updates(train, network, self.terms)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
-        self.steps_done = 0
+        self.bucket, self.steps_done = bucket, 0
         self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
 
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
@@ -168,9 +169,10 @@ class Trainer:
         self.network.train()
         self.terms.modules.train()
         source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
-        order = torch.randperm(len(train), generator=source)
+        order = shuffled(train, self.train.batch_size, self.bucket, source)
         count = -(-len(train) // self.train.batch_size)
-        for n, batch in enumerate(batches(train, self.task, self.train.batch_size, order), start=1):
+        made = batches(train, self.task, self.train.batch_size, order, lengths_of(train, self.network))
+        for n, batch in enumerate(made, start=1):
             self.step(batch, epoch, count * self.train.epochs, update=n % self.train.accumulate == 0 or n == count)
         return self._flush()
 
@@ -184,7 +186,7 @@ class Trainer:
         network = self.average.network if self.average is not None else self.network
         masker = self.validation_masker
         if isinstance(self.task, NoTask):
-            unseen = batches(valid, self.task, self.train.batch_size)
+            unseen = batches(valid, self.task, self.train.batch_size, lengths=lengths_of(valid, network))
             seed = derive(self.seed, self.stage, "validation", draw.epoch)
             return {"loss": mean_loss(network, self.teacher, self.terms, unseen, draw, masker, seed)}
         logits, target = predict(network, valid, self.task, [draw], masker)
@@ -267,7 +269,7 @@ def predict(
     logits, targets = [], []
     with torch.inference_mode():
         for draw in draws:
-            for batch in batches(split, task, size):
+            for batch in batches(split, task, size, lengths=full_lengths(split, network)):
                 seen = masker(batch, draw) if masker else batch
                 logits.append(network(filled(seen, size)).logits[: len(batch)])
                 targets.append(batch.target)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmsa_core import assemble, checkpoint, data, earlier
+from mmsa_core import assemble, batching, checkpoint, data, earlier
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import initialise
@@ -54,7 +54,7 @@ class Stages:
         teacher: Teacher | None
         if isinstance(chosen, TrainedTeacher):
             stand_in = self.network(chosen.model or self.recipe.model, "teacher", self._teachers(chosen)[0])
-            teacher = self._fixed(stand_in.eval().requires_grad_(False))
+            teacher = self._fixed(stand_in.eval().requires_grad_(False), stand_in)
         else:
             teacher, _ = self.teacher(network, keep=False)
         logits, target = self._try(network, teacher, self.modules())
@@ -91,6 +91,7 @@ class Stages:
             masker=assemble.masker(recipe),
             terms=terms,
             watcher=self.watcher,
+            bucket=self.recipe.data.bucket,
         )
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
@@ -124,24 +125,30 @@ class Stages:
             return Average(student, chosen.decay), None
         if isinstance(chosen, TrainedTeacher):
             taught = self._train_teacher(chosen)
-            fixed = self._fixed(taught)
+            fixed = self._fixed(taught, taught)
         elif isinstance(chosen, RunTeacher):
-            fixed = self._fixed(self._loaded(chosen.run))
+            loaded = self._loaded(chosen.run)
+            fixed = self._fixed(loaded, loaded)
         elif isinstance(chosen, EnsembleTeacher):
             networks = [self._loaded(run) for run in chosen.runs]
-            fixed = self._fixed(ensemble(networks, task))
+            fixed = self._fixed(ensemble(networks, task), *networks)
         else:
             return None, None
         if chosen.cache and keep:
             fixed.keep(self.train, task)
         return fixed, taught
 
-    def _fixed(self, network: Callable[[Batch], Outputs]) -> Fixed:
-        return Fixed(network, self.recipe.train.batch_size, assemble.read_of_teacher(self.recipe))
+    def _fixed(self, network: Callable[[Batch], Outputs], *models: Model) -> Fixed:
+        lengths = {
+            m: max(n, *(batching.needed(each).get(m, 1) for each in models)) for m, n in self.data.lengths.items()
+        }
+        reads = assemble.read_of_teacher(self.recipe)
+        return Fixed(network, self.recipe.train.batch_size, reads, lengths=lengths)
 
     def _try(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> tuple[Tensor, Tensor]:
         """A step on a few samples without learning from it; logits and targets."""
-        probe = next(data.batches(self.train, self.recipe.task, min(4, len(self.train))))
+        lengths = batching.lengths_of(self.train, network)
+        probe = next(batching.batches(self.train, self.recipe.task, min(4, len(self.train)), lengths=lengths))
         masker = assemble.masker(self.recipe)
         network.eval()
         with torch.no_grad():
@@ -185,6 +192,7 @@ class Stages:
             self.seed,
             validation_masker=masks,
             watcher=self.watcher,
+            bucket=self.recipe.data.bucket,
         ).fit(train, valid)
         return network.eval().requires_grad_(False)
 

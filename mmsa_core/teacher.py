@@ -1,6 +1,6 @@
 """Where a teacher's outputs come from: frozen networks (kept by sample), an average of the student, itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from math import log
 from typing import Protocol
@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsa_core.batching import batches
 from mmsa_core.corpus import Split
-from mmsa_core.data import batches
 from mmsa_core.tasks import Regression, TaskBase
-from mmsa_core.types import Batch, Outputs, filled, map_tensors, narrow
+from mmsa_core.types import Batch, Modality, Outputs, filled, lengthened, map_tensors, narrow
 
 
 class Teacher(Protocol):
@@ -55,19 +55,27 @@ class Fixed:
     """Frozen networks in eval mode; with `train`, each sample's outputs are computed once and kept.
 
     A sample's outputs are the same to the last bit whether they were kept or not, because the
-    network always runs on exactly `size` rows (see `types.filled`). Of its outputs only the fields
-    of the class `reads` are given.
+    network always runs on exactly `size` rows (see `types.filled`), padded to `lengths`, those of the data. Of its
+    outputs only the fields of the class `reads` are given.
     """
 
-    def __init__(self, network: Callable[[Batch], Outputs], size: int, reads: type[Outputs] = Outputs) -> None:
+    def __init__(
+        self,
+        network: Callable[[Batch], Outputs],
+        size: int,
+        reads: type[Outputs] = Outputs,
+        *,
+        lengths: Mapping[Modality, int],
+    ) -> None:
         self.network = network
         self.size = size
         self.reads = reads
+        self.lengths = lengths
         self.kept: Outputs | None = None
 
     def keep(self, train: Split, task: TaskBase) -> None:
         """Compute the outputs of every training sample now."""
-        for batch in batches(train, task, self.size):
+        for batch in batches(train, task, self.size, lengths=self.lengths):
             found = self._run(batch)
             if self.kept is None:
                 self.kept = map_tensors(lambda x: x.new_empty(len(train), *x.shape[1:]), found)
@@ -83,7 +91,7 @@ class Fixed:
 
     def _run(self, batch: Batch) -> Outputs:
         with torch.no_grad():
-            outputs = narrow(self.network(filled(batch, self.size)), self.reads)
+            outputs = narrow(self.network(filled(lengthened(batch, self.lengths), self.size)), self.reads)
         return map_tensors(lambda x: x[: len(batch)], outputs)
 
 

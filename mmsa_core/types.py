@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -96,6 +97,15 @@ def narrow(outputs: Outputs, kind: type[Outputs]) -> Outputs:
     if not isinstance(outputs, kind):
         return outputs
     return kind(**{field.name: getattr(outputs, field.name) for field in fields(kind)})
+
+
+def lengthened(batch: Batch, lengths: Mapping[Modality, int]) -> Batch:
+    """The batch with padding behind the modalities that are shorter than `lengths` says."""
+    more = {m: max(0, lengths.get(m, 0) - o.shape[1]) for m, o in batch.observed.items()}
+    if not any(more.values()):
+        return batch
+    features = {m: F.pad(x, (0, 0, 0, more[m])) for m, x in batch.features.items()}
+    return replace(batch, features=features, observed={m: F.pad(o, (0, more[m])) for m, o in batch.observed.items()})
 
 
 def filled(batch: Batch, size: int) -> Batch:

@@ -185,7 +185,7 @@ def steps_without_reads(trainer, batches):
 
 
 def rows(made, size, n=2):
-    from mmsa_core.data import batches
+    from mmsa_core.batching import batches
 
     return list(batches(made.data.splits["train"], made.recipe.task, size))[:n]
 

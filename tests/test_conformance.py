@@ -155,6 +155,14 @@ def test_defects_of_fusions_are_found(component: type[Fusion], defect):
         testing.check_fusion(component)
 
 
+def test_what_depends_on_padding_says_so():
+    message = "`fixed_length` does not say so"
+    with pytest.raises(AssertionError, match=message):
+        testing.check_encoder(Averaging, padding=0)
+    with pytest.raises(AssertionError, match=message):
+        testing.check_fusion(LastStep, padding=0)
+
+
 def term(name, function, **flags):
     """A distiller made of a function of the two joint representations and the batch."""
     body = {"forward": lambda self, student, teacher, batch: function(student, teacher, batch), **flags}
@@ -172,6 +180,12 @@ DEFECTS = {
     "batch of one: the loss is (nan|-?inf)": lambda s, t, b: s.joint.sum() / (len(b) - 1),
     "the order of samples matters": lambda s, t, b: (s.joint[0] - t.joint[0].detach()).square().mean(),
     "NaN at hidden frames: the loss is nan": lambda s, t, b: s.joint.mean() * b.features["text"].mean(),
+    "a teacher padded further: fails with RuntimeError": (
+        lambda s, t, b: (s.encoded["text"].sequence - t.encoded["text"].sequence.detach()).square().mean()
+    ),
+    "how far the teacher is padded changes the loss": (
+        lambda s, t, b: (s.joint - t.encoded["text"].sequence.detach().mean()).square().mean()
+    ),
     "all samples equal: the student's gradient is not finite": (
         lambda s, t, b: (
             (s.joint.unsqueeze(0) - s.joint.unsqueeze(1))[~torch.eye(len(b)).bool()].square().sum(1).sqrt().sum()

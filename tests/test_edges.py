@@ -119,7 +119,7 @@ def test_the_files_and_tables_of_an_evaluation(recipe, tmp_path):
         assert [row["id"] for row in rows] == list(split.ids)
         assert {row["split"] for row in rows} == {"test"}
         found = edges.measure(loaded.model, edge_report.trained_terms(loaded, split), split, loaded.recipe)["graph"]
-        present = {m: split.observed[m].any(dim=1).tolist() for m in NAMES}
+        present = {m: split.features[m].present().tolist() for m in NAMES}
         for (student, teacher), column in zip(PAIRS, COLUMNS, strict=True):
             has = [a and b for a, b in zip(present[student], present[teacher], strict=True)]
             assert [row[column] != "" for row in rows] == has

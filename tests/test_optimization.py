@@ -57,7 +57,7 @@ class Counting:
 def ones(rows):
     """Samples whose feature and score are 1."""
     x, seen = {"x": torch.ones(rows, 1, 1)}, {"x": torch.ones(rows, 1, dtype=torch.bool)}
-    return Split(tuple(f"s{n}" for n in range(rows)), x, seen, {SCORE: torch.ones(rows)})
+    return Split.padded(tuple(f"s{n}" for n in range(rows)), x, seen, {SCORE: torch.ones(rows)})
 
 
 def trained(heard=None, rows=5, terms=None, **settings):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmsa_core import data
+from mmsa_core import batching, data
 from mmsa_core.components import OptimizerConfig
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
@@ -71,7 +71,7 @@ def test_a_teacher_is_frozen_and_without_gradient(make):
     stages = make.stages(make.corrkd())
     trainer, taught = stages.student()
     before = {name: tensor.clone() for name, tensor in taught.state_dict().items()}
-    batch = next(data.batches(stages.train, trainer.task, 8))
+    batch = next(batching.batches(stages.train, trainer.task, 8))
     outputs = trainer.teacher(batch, trainer.network(batch))
     assert not outputs.joint.requires_grad
     assert not outputs.logits.requires_grad
@@ -83,7 +83,7 @@ def test_a_teacher_is_frozen_and_without_gradient(make):
 def test_the_teacher_sees_complete_samples_and_the_student_masked_ones(make):
     stages = make.stages(make.corrkd())
     trainer, _ = stages.student()
-    batch = next(data.batches(stages.train, trainer.task, 8))
+    batch = next(batching.batches(stages.train, trainer.task, 8))
     _, seen = trainer.losses(batch, epoch=1)
     assert any((seen.observed[m] != batch.observed[m]).any() for m in batch.observed)
     network = trainer.teacher.network
@@ -95,15 +95,17 @@ def test_the_teacher_sees_complete_samples_and_the_student_masked_ones(make):
 def test_masks_change_with_the_epoch_and_not_with_the_batch(make):
     stages = make.stages(make.tiny())
     trainer, _ = stages.student()
-    whole = next(data.batches(stages.train, trainer.task, 22))
+    whole = next(batching.batches(stages.train, trainer.task, 22))
     masker = trainer.masker
     all_at_once = masker(whole, Draw("train", 1, 3)).observed
     backwards = torch.arange(22).flip(0)
     for size in (1, 5, 22):
-        for batch in data.batches(stages.train, trainer.task, size, backwards):
+        for batch in batching.batches(stages.train, trainer.task, size, backwards):
             seen = masker(batch, Draw("train", 1, 3)).observed
             for modality, observed in seen.items():
-                assert torch.equal(observed, all_at_once[modality][batch.index])
+                time = observed.shape[1]  # of the longest sequence in the batch
+                assert torch.equal(observed, all_at_once[modality][batch.index, :time])
+                assert not all_at_once[modality][batch.index, time:].any()
     other = masker(whole, Draw("train", 1, 4)).observed
     assert any((other[m] != all_at_once[m]).any() for m in other)
 
@@ -216,11 +218,11 @@ def test_a_run_on_cuda_is_close_to_one_on_the_cpu(make):
     for name in ("cpu", "cuda"):
         recipe, heard, device = make.corrkd(), make.Heard(), torch.device(name)
         loaded = data.load(recipe)
-        on_device = {n: data.to_device(s, device) for n, s in loaded.splits.items()}
+        on_device = {n: batching.to_device(s, device) for n, s in loaded.splits.items()}
         found = Stages(recipe, data.replace(loaded, splits=on_device), 1, device, heard)
         trainer, _ = found.student()
         trainer.network.eval()
-        values, seen = trainer.losses(next(data.batches(found.train, recipe.task, 8)), 1)
+        values, seen = trainer.losses(next(batching.batches(found.train, recipe.task, 8)), 1)
         series.append(({k: v.item() for k, v in values.items()}, {m: o.cpu() for m, o in seen.observed.items()}))
     (cpu, cpu_seen), (cuda, cuda_seen) = series
     assert cpu == pytest.approx(cuda, rel=1e-3)

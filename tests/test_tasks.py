@@ -17,7 +17,7 @@ SCORES = torch.tensor([-3.0, -2.5, -1.5, -0.5, -0.2, 0.0, 0.5, 0.6, 1.5, 2.4, 3.
 
 def split_of(**targets):
     n = len(next(iter(targets.values())))
-    return Split(tuple(f"s{i}" for i in range(n)), {}, {}, {k: torch.as_tensor(v) for k, v in targets.items()})
+    return Split(tuple(f"s{i}" for i in range(n)), {}, {k: torch.as_tensor(v) for k, v in targets.items()})
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """Kinds of teachers: self, average, a run, an ensemble; and what does not fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import pytest
 import torch
 
-from mmsa_core import assemble, checkpoint, data, experiment, registry
+from mmsa_core import assemble, batching, checkpoint, data, experiment, registry
 from mmsa_core.components import Context
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
+from mmsa_core.sequences import Sequences
 from mmsa_core.tasks import BinaryLabels, Bins, Regression
 from mmsa_core.teacher import Average, Fixed, Myself, ensemble
 from mmsa_core.types import Batch, Outputs, map_tensors, narrow
@@ -82,10 +83,10 @@ def test_the_average_follows_the_student_by_hand():
 def test_fixed_outputs_are_those_of_the_network(make, size):
     stages = make.stages(make.tiny())
     network = stages.network(stages.recipe.model, "teacher", stages.train).eval()
-    kept, fresh = Fixed(network, size), Fixed(network, size)
+    kept, fresh = (Fixed(network, size, lengths=stages.data.lengths) for _ in range(2))
     kept.keep(stages.train, stages.recipe.task)
     order = torch.randperm(len(stages.train), generator=torch.Generator().manual_seed(0))
-    for batch in data.batches(stages.train, stages.recipe.task, size, order):
+    for batch in batching.batches(stages.train, stages.recipe.task, size, order):
         one, other = kept(batch, None), fresh(batch, None)
         map_tensors(lambda a, b: pytest.fail("a kept output differs") if not torch.equal(a, b) else a, one, other)
         with torch.no_grad():
@@ -129,12 +130,12 @@ def test_outputs_are_narrowed_by_hand():
 def test_only_what_the_terms_read_is_kept(make):
     stages = make.stages(make.tiny())
     for reads, parts in ((Outputs, False), (More, True)):
-        fixed = Fixed(lambda batch: most(len(batch)), 8, reads)
+        fixed = Fixed(lambda batch: most(len(batch)), 8, reads, lengths={})
         fixed.keep(stages.train, stages.recipe.task)
         assert type(fixed.kept) is reads
         assert hasattr(fixed.kept, "parts") is parts
         assert fixed.kept.joint.shape == (22, 1)
-        batch = next(data.batches(stages.train, stages.recipe.task, 8))
+        batch = next(batching.batches(stages.train, stages.recipe.task, 8))
         assert type(fixed(batch, None)) is type(fixed(batch, None, training=False)) is reads
 
 
@@ -256,7 +257,7 @@ def test_statistics_of_a_constant_column():
     model = Model(context.channels, {}, torch.nn.Identity())
     frames = torch.tensor([[1.0, 5.0, 400.0], [3.0, 5.0, 200.0]])
     module = model.standardize["x"]
-    module.fit(frames)
+    module.fit(Sequences.of(frames.unsqueeze(0), torch.ones(1, 2, dtype=torch.bool)))
     assert module(frames.unsqueeze(0))[0].tolist() == [[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]]
     assert module(torch.tensor([[[2.0, 9.0, 300.0]]]))[0].tolist() == [
         [0.0, 0.0, 0.0]
@@ -265,9 +266,9 @@ def test_statistics_of_a_constant_column():
 
 def test_a_modality_that_training_lacked_says_nothing(make):
     stages = make.stages(make.tiny())
-    stages.train.observed["audio"][:] = False
-    network = stages.network(stages.recipe.model, "student", stages.train).eval()
-    batch = next(data.batches(stages.data.splits["test"], stages.recipe.task, 4))
+    deaf = {**stages.train.features, "audio": stages.train.features["audio"].missing()}
+    network = stages.network(stages.recipe.model, "student", replace(stages.train, features=deaf)).eval()
+    batch = next(batching.batches(stages.data.splits["test"], stages.recipe.task, 4))
     assert batch.present("audio").all()
     with torch.no_grad():
         heard = network(batch).logits

@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 from torch import nn
 
-from mmsa_core import assemble, checkpoint, data, experiment
+from mmsa_core import assemble, batching, checkpoint, experiment
 from mmsa_core.cli import main
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.corpus import Split
@@ -44,7 +44,7 @@ def unlabelled(tmp_path):
 
 def test_the_task_answers_nothing():
     task, logits = NoTask(), torch.randn(3, 1)
-    split = Split(("a", "b", "c"), {"x": torch.zeros(3, 1, 1)}, {"x": torch.ones(3, 1, dtype=torch.bool)})
+    split = Split.padded(("a", "b", "c"), {"x": torch.zeros(3, 1, 1)}, {"x": torch.ones(3, 1, dtype=torch.bool)})
     target = task.target(split)
     assert target.tolist() == [0.0, 0.0, 0.0]
     assert task.objective(logits, target) == 0
@@ -109,7 +109,7 @@ def test_the_validation_loss_by_hand(make):
     trainer.network.eval()
     for n in range(3):
         total = 0.0
-        for batch in data.batches(stages.valid, NoTask(), 8):
+        for batch in batching.batches(stages.valid, NoTask(), 8):
             seen = trainer.masker(batch, Draw("valid", 1, n))
             with torch.no_grad():
                 student, teacher = trainer.network(seen), trainer.teacher.average.network(batch)
@@ -141,12 +141,12 @@ class Noisy(Distiller):
 
 def test_the_mean_loss_counts_each_sample_once_and_leaves_no_trace():
     x = {"x": torch.arange(5.0).view(5, 1, 1)}
-    split = Split(tuple("abcde"), x, {"x": torch.ones(5, 1, dtype=torch.bool)})
+    split = Split.padded(tuple("abcde"), x, {"x": torch.ones(5, 1, dtype=torch.bool)})
     network, term = Dropping(), Noisy()
     terms = Terms(modules=nn.ModuleDict({"noisy": term}), weights={"noisy": 2.0})
 
     def measured():
-        return mean_loss(network, None, terms, data.batches(split, NoTask(), 4), Draw("valid", 1), None, seed=3)
+        return mean_loss(network, None, terms, batching.batches(split, NoTask(), 4), Draw("valid", 1), None, seed=3)
 
     torch.manual_seed(3)
     first, last = torch.rand(()), torch.rand(())

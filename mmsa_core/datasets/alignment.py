@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from mmsa_core.datasets.csd import Frames
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 
 EPSILON = 10e-6
 """Seconds; the SDK's tolerance, as it writes it."""

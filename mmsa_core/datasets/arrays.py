@@ -8,8 +8,8 @@ import numpy as np
 
 from mmsa_core.components import Dataset
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
-from mmsa_core.datasets import labels, sequences
-from mmsa_core.datasets.sequences import Array, Part
+from mmsa_core.datasets import labels
+from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.errors import UserError
 from mmsa_core.types import Modality
 
@@ -70,7 +70,7 @@ def from_arrays(
         for name, chosen in members.items()
     }
     called = {name: tuple(map(str, found)) for name, found in (names or {}).items()}
-    return sequences.corpus(parts, tuple(features), WHERE, _digest(parts), names=called)
+    return joined(parts, tuple(features), WHERE, _digest(parts), names=called)
 
 
 def _listed(modality: Modality, x: Any, rows: int, observed: Any) -> tuple[list[Array | None], list[Array | None]]:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import LABELS, Corpus
-from mmsa_core.datasets import alignment, csd, folds, inside, labels, sequences
+from mmsa_core.datasets import alignment, csd, folds, inside, labels
 from mmsa_core.datasets.csd import Frames
 from mmsa_core.datasets.labels import TargetName
+from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.datasets.segments import Aligned, Segment, by_video, of_labels, of_videos
-from mmsa_core.datasets.sequences import Array, Part
 from mmsa_core.errors import UserError
 from mmsa_core.types import Modality
 
@@ -127,7 +127,7 @@ class CmuSdk(Dataset):
             for name, chosen in members.items()
         }
         names = {LABELS: tuple(config.binary)} if config.binary else {}
-        return sequences.corpus(parts, tuple(read), str(config.path), digest, notes, names)
+        return joined(parts, tuple(read), str(config.path), digest, notes, names)
 
     def _targets(self, segments: list[Segment]) -> dict[str, Tensor]:
         config = self.config

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 1000, 64 << 20

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 100, 16 << 20

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
-from mmsa_core.datasets import feature_file, inside, keyed, labels, sequences, table
+from mmsa_core.datasets import feature_file, inside, keyed, labels, table
 from mmsa_core.datasets.labels import TargetName
-from mmsa_core.datasets.sequences import Array, Part
+from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.datasets.table import Table
 from mmsa_core.errors import UserError
 
@@ -74,7 +74,7 @@ class Folder(Dataset):
             parts[name] = Part([ids[row] for row in rows], chosen, self._targets(found, rows))
         names = {LABEL: config.classes, LABELS: tuple(config.binary)}
         there = {name: called for name, called in names.items() if called}
-        return sequences.corpus(parts, tuple(config.modalities), str(config.path), digest.hexdigest(), names=there)
+        return joined(parts, tuple(config.modalities), str(config.path), digest.hexdigest(), names=there)
 
     def _modality(self, root: Path, found: Table, source: str, ids: list[str], digest: Any) -> list[Array | None]:
         """The features of every sample of the table, None where there are none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 
 

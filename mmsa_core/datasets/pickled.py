@@ -1,7 +1,7 @@
 """What the readers of both pickle schemas have in common: splits, columns, ids, and what is missing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from mmsa_core.components import DatasetConfig
 from mmsa_core.corpus import Corpus, Split, missing_notes
 from mmsa_core.datasets.unpickle import read
 from mmsa_core.errors import UserError
+from mmsa_core.sequences import Sequences
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MMSA_KEYS = {"regression_labels", "classification_labels", "raw_text", "text_bert", "audio_lengths", "vision_lengths"}
@@ -138,7 +139,7 @@ def corpus(
                     f"Make the features of all splits in the same way."
                 )
         observed = {m: observe(rows, modalities[m], x) & present(x) for m, x in features.items()}
-        loaded[name] = Split(rows.ids(), features, observed, target(rows))
+        loaded[name] = Split.padded(rows.ids(), features, observed, target(rows))
     complete = {name: _filled(split, tuple(modalities), widths) for name, split in loaded.items()}
     for name, split in complete.items():
         notes += missing_notes(name, split, absent=set(modalities) - set(loaded[name].features))
@@ -175,10 +176,9 @@ def _found_keys(config: Any, splits: Mapping[str, dict[str, Any]]) -> dict[str, 
 
 
 def _filled(split: Split, modalities: tuple[str, ...], widths: Mapping[str, int]) -> Split:
-    """With one empty frame for each modality that the file lacks here."""
-    features = {m: torch.zeros(len(split), 1, widths[m]) for m in modalities}
-    observed = {m: torch.zeros(len(split), 1, dtype=torch.bool) for m in modalities}
-    return Split(split.ids, {**features, **split.features}, {**observed, **split.observed}, split.targets)
+    """With a sequence without frames for each modality that the file lacks here."""
+    lacking = {m: Sequences.none(len(split), widths[m]) for m in modalities}
+    return replace(split, features=lacking | dict(split.features))
 
 
 def _first(data: Mapping[str, Any]) -> str:

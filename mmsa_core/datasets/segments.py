@@ -7,7 +7,7 @@ import numpy as np
 
 from mmsa_core.datasets import alignment
 from mmsa_core.datasets.csd import Frames
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 from mmsa_core.types import Modality
 

@@ -121,7 +121,7 @@ def split(config: SyntheticConfig, name: str, rows: int) -> Split:
         features[modality] = torch.from_numpy(x)
         observed[modality] = torch.from_numpy(seen)
     target = torch.from_numpy(np.round(score * 5)) / 5 + 0.0  # no negative zeros
-    return Split(
+    return Split.padded(
         ids=tuple(f"synthetic-{name}-{row}" for row in range(rows)),
         features=features,
         observed=observed,

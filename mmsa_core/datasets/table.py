@@ -12,7 +12,7 @@ import numpy as np
 
 from mmsa_core import registry
 from mmsa_core.corpus import LABEL, LABELS, SCORE
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 
 RATIO, FLOOR = 100, 1 << 20

@@ -111,6 +111,7 @@ class Bert(Encoder):
         widths = {**context.channels, modality: sizes.hidden_size}
         then = registry.encoders.get(config.then.name)
         self.then: Encoder = then(config.then, replace(context, channels=widths), modality)
+        self.fixed_length = self.all_states or self.then.fixed_length
         self.train()
 
     def length(self, time: int) -> int:

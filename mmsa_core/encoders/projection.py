@@ -41,6 +41,7 @@ class Projection(Encoder):
         self.convolution = None
         if not (config.skip and channels == context.dim):
             self.convolution = nn.Conv1d(channels, context.dim, config.kernel, bias=config.bias)
+        self.fixed_length = self.convolution is not None and config.kernel > 1 and not self.same
 
     def length(self, time: int) -> int:
         if self.convolution is None or self.same:

@@ -30,6 +30,7 @@ class MultimodalTransformer(Fusion):
         self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
         self.head = nn.Linear(width, context.task.width)
         self.dropout, self.hide = nn.Dropout(config.output_dropout), config.hide
+        self.fixed_length = not config.hide
 
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Outputs:
         encoded = {m: encoded[m] for m in self.crossmodal.modalities}

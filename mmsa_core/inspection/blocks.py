@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mmsa_core.corpus import Split
@@ -42,26 +43,26 @@ class Block:
 
 def blocks(split: Split, modality: Modality) -> Iterator[Block]:
     """The rows of a modality, padded within a block at most."""
-    features, observed = split.features[modality], split.observed[modality]
+    row = torch.arange(len(split))
     for start in range(0, len(split), ROWS):
-        stop = start + ROWS
-        yield Block(start, features[start:stop].cpu().numpy(), observed[start:stop].cpu().numpy())
+        features, observed = split.features[modality].rows((row >= start) & (row < start + ROWS)).padded()
+        yield Block(start, features.numpy(), observed.numpy())
 
 
 def width(split: Split, modality: Modality) -> int:
     """Channels of a modality."""
-    return int(split.features[modality].shape[-1])
+    return split.features[modality].channels
 
 
 def dtype(split: Split, modality: Modality) -> str:
     """The type of a modality's features, as they are in memory."""
-    return str(split.features[modality].dtype).removeprefix("torch.")
+    return str(split.features[modality].values.dtype).removeprefix("torch.")
 
 
 def present(split: Split, modality: Modality) -> Present:
     """Which rows have a frame of a modality."""
-    rows = [block.observed.any(axis=1) for block in blocks(split, modality)]
-    return np.concatenate([np.zeros(0, dtype=np.bool_), *rows])
+    found: Present = split.features[modality].present().numpy()
+    return found
 
 
 def pooled(split: Split, modality: Modality) -> Array:

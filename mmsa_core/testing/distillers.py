@@ -10,7 +10,7 @@ from torch import Tensor
 from mmsa_core.components import Distiller
 from mmsa_core.tasks import Bins, Regression, TaskBase
 from mmsa_core.testing.compare import finite, require, same
-from mmsa_core.testing.samples import COUNTS, TASKS, Build, batch, context, leaves, outputs, poisoned, rows
+from mmsa_core.testing.samples import COUNTS, TASKS, Build, batch, context, leaves, outputs, padded, poisoned, rows
 from mmsa_core.types import Batch, Outputs, map_tensors
 
 
@@ -49,6 +49,8 @@ def check_distiller(
         first = torch.tensor([0])
         _check_term(f"{who}, batch of one", term, *(rows(part, first) for part in (student, teacher, full)))
         _check_term(f"{who}, student equal to teacher", term, student, student, full)
+        longer = _check_term(f"{who}, a teacher padded further", term, student, build(padded(full, 2), made, 2), full)
+        same(who, "how far the teacher is padded changes the loss", longer, value)
         equal = torch.zeros(len(full), dtype=torch.int64)
         _check_term(f"{who}, all samples equal", term, *(rows(part, equal) for part in (student, teacher, full)))
         if isinstance(task, Bins) and task.classes == 2:

@@ -15,7 +15,7 @@ def check_encoder(
 ) -> None:
     """Hidden frames have no influence, an absent modality is zero, and samples do not influence each other.
 
-    `padding` is the number of padding frames that are tried; 0 for an encoder of fixed lengths.
+    `padding` is the number of padding frames that are tried; 0 for an encoder that says `fixed_length`.
     `vocabulary` is the number of token ids of an encoder that reads tokens; 0 for one that reads features.
     """
     config = component.Config() if config is None else config
@@ -28,6 +28,11 @@ def check_encoder(
     who, made = component.__name__, context(full, dim=dim, padding=padding)
     torch.manual_seed(0)
     encoder = component(config, made, m).eval()
+    require(
+        bool(padding) or encoder.fixed_length,
+        who,
+        "the result depends on padding, as `padding=0` says, and `fixed_length` does not say so",
+    )
     out = encoder(x, seen)
     shapes(who, out, len(seen), dim)
     require(not out.pooled[1].any(), who, "a sample without any observed frame has `pooled` other than zero")

@@ -39,6 +39,11 @@ def check_fusion(
             found: Outputs = fusion(encode(of, made))
             return found
 
+        require(
+            bool(padding) or fusion.fixed_length,
+            who,
+            "the result depends on padding, as `padding=0` says, and `fixed_length` does not say so",
+        )
         out = run(full)
         require(isinstance(out, component.gives), who, f"outputs are not {component.gives.__name__}")
         require(out.logits.shape == (len(full), task.width), who, f"logits have shape {tuple(out.logits.shape)}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmsa_core.corpus import Corpus
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 from mmsa_core.writers import rows
 from mmsa_core.writers.folder import target_columns

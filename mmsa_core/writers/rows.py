@@ -6,7 +6,7 @@ import numpy as np
 
 from mmsa_core import dense
 from mmsa_core.corpus import Corpus, Split
-from mmsa_core.datasets.sequences import Array
+from mmsa_core.datasets.parts import Array
 from mmsa_core.types import Modality
 
 

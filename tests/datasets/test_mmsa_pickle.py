@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mmsa_core.datasets.mmsa_pickle import MmsaPickle
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import splits
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -42,7 +44,8 @@ def load(tmp_path):
     def of(content, **config):
         path = tmp_path / "mmsa.pkl"
         path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, 4))
-        return MmsaPickle(MmsaPickle.Config(path=path, **config)).load()
+        corpus = MmsaPickle(MmsaPickle.Config(path=path, **config)).load()
+        return SimpleNamespace(splits=splits(corpus), notes=corpus.notes, names=corpus.names, digest=corpus.digest)
 
     return of
 
@@ -52,7 +55,7 @@ def test_a_small_file(load):
     train = corpus.splits["train"]
     assert train.ids == ("v$_$1", "v$_$2", "v$_$3")
     assert all(x.dtype == torch.float32 for x in train.features.values())
-    assert train.observed["text"].tolist() == [[True, True, True, False]] * 3
+    assert train.observed["text"].tolist() == [[True] * 3] * 3  # the last frame is padding in all
     assert train.observed["audio"].tolist() == [[True, True], [True, False], [True, True]]
     assert train.observed["vision"].tolist() == [[True] * 3, [False] * 3, [True, False, False]]
     torch.testing.assert_close(train.targets["score"], torch.tensor([-1.2, 0, 3]))
@@ -67,7 +70,7 @@ def test_the_attention_mask_says_what_text_is_visible(load):
     text = np.ones((3, 4, 2), dtype=np.float32)
     text[0, 1] = 0  # a real frame that happens to be zero
     seen = load({"test": split(text=text)}).splits["test"].observed["text"]
-    assert seen.tolist() == [[True, True, True, False]] * 3
+    assert seen.tolist() == [[True] * 3] * 3
 
 
 @pytest.mark.parametrize("bert", [None, np.ones((3, 3, 9)), np.ones((3, 4))])
@@ -177,8 +180,8 @@ def test_tokens(load):
     )
     found = corpus.splits["train"]
     assert found.features["text"].dtype == torch.float32
-    assert found.features["text"][0].tolist() == [[101, 1, 0], [30521, 1, 1], [102, 1, 1], [0, 0, 0]]
-    assert found.observed["text"].tolist() == [[True, True, True, False]] * 2 + [[False] * 4]
+    assert found.features["text"][0].tolist() == [[101, 1, 0], [30521, 1, 1], [102, 1, 1]]
+    assert found.observed["text"].tolist() == [[True] * 3] * 2 + [[False] * 3]
     assert torch.equal(corpus.splits["test"].features["text"], found.features["text"])
     assert "train: text is missing in 1 of 3 rows" in corpus.notes
     assert list(load({"train": split()}, tokens=True, modalities={"said": "text"}).splits["train"].features) == ["said"]
@@ -249,11 +252,11 @@ def test_real_files(name, rows, with_vision):
     if not DATA.is_dir():
         pytest.skip("the real data are not on this machine (../shared/data)")
     corpus = MmsaPickle(MmsaPickle.Config(path=DATA / f"{name}.pkl")).load()
-    splits = corpus.splits.values()
-    assert tuple(len(s) for s in splits) == rows
-    assert tuple(int(s.observed["vision"].any(dim=1).sum()) for s in splits) == with_vision
-    assert all(s.observed[m].any(dim=1).all() for s in splits for m in ("text", "audio"))
-    assert all(torch.equal(s.targets["score"].sign().long() + 1, s.targets["label"]) for s in splits)
+    made = splits(corpus).values()
+    assert tuple(len(s) for s in made) == rows
+    assert tuple(int(s.observed["vision"].any(dim=1).sum()) for s in made) == with_vision
+    assert all(s.observed[m].any(dim=1).all() for s in made for m in ("text", "audio"))
+    assert all(torch.equal(s.targets["score"].sign().long() + 1, s.targets["label"]) for s in made)
     assert corpus.names == {"label": ("Negative", "Neutral", "Positive")}
     if name == "mosi_dev":
         assert corpus.notes[0] == "train: vision is missing in 694 of 1095 rows"

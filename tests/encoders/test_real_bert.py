@@ -23,7 +23,7 @@ pytestmark = [
 def corpora():
     """The test split with features, and with tokens."""
     configs = [MmsaPickle.Config(path=FILE, tokens=tokens) for tokens in (False, True)]
-    return [MmsaPickle(config).load().splits["test"] for config in configs]
+    return [MmsaPickle(config).load().splits["test"].features["text"].padded() for config in configs]
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +45,17 @@ def hidden(minilm, features, observed):
 
 
 def test_the_features_of_the_file_are_the_hidden_states_of_its_tokens(corpora, minilm):
-    features, tokens = corpora
-    wanted, seen = features.features["text"][:64], features.observed["text"][:64]
-    assert torch.equal(tokens.observed["text"][:64], seen)
+    (features, observed), (tokens, there) = corpora
+    wanted, seen = features[:64], observed[:64]
+    assert torch.equal(there[:64], seen)
     assert seen.sum(dim=1).unique().numel() > 10, "of many lengths"
-    found = hidden(minilm, tokens.features["text"][:64], seen)
+    found = hidden(minilm, tokens[:64], seen)
     torch.testing.assert_close(found[seen], wanted[seen], atol=2e-3, rtol=2e-3)  # stored as float16
 
 
 def test_a_sentence_cut_short_and_one_with_a_hole(corpora, minilm):
-    _, tokens = corpora
-    row = tokens.features["text"][:1]
-    seen = tokens.observed["text"][:1].clone()
+    _, (tokens, there) = corpora
+    row, seen = tokens[:1], there[:1].clone()
     length = int(seen.sum())
     full = hidden(minilm, row, seen)[0, :length]
     hole, ended = seen.clone(), seen.clone()

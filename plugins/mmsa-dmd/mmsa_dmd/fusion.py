@@ -47,6 +47,7 @@ class DecoupledFusion(Fusion):
         self.crossmodal = Crossmodal(config, context, "fusion 'dmd.decoupled'", alone=True)
         self.decoupling = Decoupling(context)
         flat = config.reading == "flatten"
+        self.fixed_length = flat or not config.hide
         self.read: dict[Modality, Reading] = {
             m: Flatten(m, context.lengths[m], dim) if flat else Pooled(dim) for m in self.modalities
         }

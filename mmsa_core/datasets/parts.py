@@ -1,4 +1,4 @@
-"""From a list of sequences for each modality to a corpus: one width each, padded, what is missing noted."""
+"""From a list of sequences for each modality to a corpus: one width each, what is missing noted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmsa_core.corpus import Corpus, Split, missing_notes
 from mmsa_core.errors import UserError
+from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -29,7 +30,7 @@ class Part:
     seen: Mapping[Modality, Sequence[Array | None]] = field(default_factory=dict)
 
 
-def corpus(
+def joined(
     parts: Mapping[str, Part],
     modalities: Sequence[Modality],
     where: str,
@@ -40,7 +41,7 @@ def corpus(
     """The splits; a modality that no sample has is left out, and said so."""
     widths = {m: _width(parts, m, where) for m in modalities}
     there = {m: width for m, width in widths.items() if width is not None}
-    splits = {name: _padded(part, there) for name, part in parts.items()}
+    splits = {name: _split(part, there) for name, part in parts.items()}
     found = [f"no sample has {m}" for m, width in widths.items() if width is None]
     found += [note for name, split in splits.items() for note in missing_notes(name, split)]
     return Corpus(splits, digest, (*notes, *found), names or {})
@@ -64,19 +65,35 @@ def _width(parts: Mapping[str, Part], modality: Modality, where: str) -> int | N
     return width
 
 
-def _padded(part: Part, widths: Mapping[Modality, int]) -> Split:
-    """The sequences of one split as padded tensors."""
-    features, observed = {}, {}
+def _split(part: Part, widths: Mapping[Modality, int]) -> Split:
+    """The sequences of one split, one after another."""
+    features = {}
     for modality, width in widths.items():
-        found = part.sequences[modality]
-        longest = max((len(x) for x in found if x is not None), default=0) or 1
-        values = np.zeros((len(found), longest, width), dtype=np.float32)
-        visible = np.zeros((len(found), longest), dtype=bool)
-        masks = part.seen.get(modality, [None] * len(found))
-        for row, (x, mask) in enumerate(zip(found, masks, strict=True)):
-            if x is not None and len(x):
-                with np.errstate(over="ignore", invalid="ignore"):
-                    values[row, : len(x)] = x
-                visible[row, : len(x)] = True if mask is None else mask
-        features[modality], observed[modality] = torch.from_numpy(values), torch.from_numpy(visible)
-    return Split(tuple(part.ids), features, observed, dict(part.targets))
+        masks = part.seen.get(modality, [None] * len(part.ids))
+        read = [_upto_last(x, mask) for x, mask in zip(part.sequences[modality], masks, strict=True)]
+        features[modality] = _one_after_another(read, width)
+    return Split(tuple(part.ids), features, dict(part.targets))
+
+
+def _upto_last(x: Array | None, mask: Array | None) -> tuple[Array, Array] | None:
+    """Frames up to the last that is real, and which of them are; None where none is."""
+    seen = np.ones(0 if x is None else len(x), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    if x is None or not seen.any():
+        return None
+    last = int(seen.nonzero()[0][-1]) + 1
+    return x[:last], seen[:last]
+
+
+def _one_after_another(read: Sequence[tuple[Array, Array] | None], width: int) -> Sequences:
+    """The frames of all samples in float32, and a frame of zeros after them."""
+    there = [each for each in read if each is not None]
+    if not there:
+        return Sequences.none(len(read), width)
+    lengths = torch.tensor([0 if each is None else len(each[0]) for each in read])
+    total = int(lengths.sum())
+    values, seen = np.zeros((total + 1, width), dtype=np.float32), np.concatenate([mask for _, mask in there])
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.concatenate([x for x, _ in there], out=values[:total], casting="unsafe")
+    values[:total][~seen] = 0
+    marked = None if seen.all() else torch.from_numpy(np.append(seen, False))
+    return Sequences(torch.from_numpy(values), lengths.cumsum(0) - lengths, lengths, marked, zero=total)
