@@ -1,6 +1,8 @@
 """Batches of a split: which samples, in which order, padded to what length, on which device."""
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -22,24 +24,42 @@ def batches(
     size: int,
     order: Int64[Tensor, " rows"] | None = None,
     lengths: Mapping[Modality, int] | None = None,
+    workers: int = 0,
 ) -> Iterator[Batch]:
     """The split in batches of `size` rows (the last may be smaller), in the given or the stored order.
 
-    Each is padded to the longest sequence in it, and to `lengths` where these are given.
+    Each is padded to the longest sequence in it, and to `lengths` where these are given. With workers, so many
+    threads make batches ahead of their use; the batches and their order are the same.
     """
     order = torch.arange(len(split)) if order is None else order
     key, device, least = split.key, split.device, lengths or {}
     target = task.target(split) if task is not None else torch.zeros(len(split), device=device)
-    for rows in torch.split(order, size):
+
+    def made(rows: Int64[Tensor, " batch"]) -> Batch:
         at = rows.to(device, non_blocking=True)
-        made = {m: x.batch(rows, least.get(m, 1), device) for m, x in split.features.items()}
-        yield Batch(
-            features={m: x for m, (x, _) in made.items()},
-            observed={m: observed for m, (_, observed) in made.items()},
+        sequences = {m: x.batch(rows, least.get(m, 1), device) for m, x in split.features.items()}
+        return Batch(
+            features={m: x for m, (x, _) in sequences.items()},
+            observed={m: observed for m, (_, observed) in sequences.items()},
             target=target[at],
             index=at,
             key=key[rows].to(device, non_blocking=True),
         )
+
+    chosen = torch.split(order, size)
+    yield from ahead(made, chosen, workers) if workers else map(made, chosen)
+
+
+def ahead(made: Callable[[Tensor], Batch], chosen: Sequence[Tensor], workers: int) -> Iterator[Batch]:
+    """What is made of each, in its order, by threads that are at most twice their number ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for rows in chosen:
+            waiting.append(pool.submit(made, rows))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def shuffled(split: Split, size: int, bucket: int, source: torch.Generator) -> Int64[Tensor, " rows"]:

@@ -185,6 +185,8 @@ class DatasetConfig(ComponentConfig):
     bucket: NonNegativeInt = 0
     """So many batches at a time are dealt anew, each with samples of similar lengths: less padding, in an order that is
     less random. 0 leaves the order alone."""
+    workers: NonNegativeInt = 0
+    """Threads that make training batches ahead of their use; 0 is fast enough unless the frames are on a slow disk."""
 
 
 class Dataset(ABC):
@@ -198,3 +200,12 @@ class Dataset(ABC):
     @abstractmethod
     def load(self) -> Corpus:
         """The corpus; bad input raises `UserError`."""
+
+    @staticmethod
+    def from_arrays(
+        features: Mapping[Modality, Any], splits: Sequence[str], targets: Mapping[str, Any], **more: Any
+    ) -> Corpus:
+        """A corpus of arrays in memory, for a notebook; see `mmsa_core.datasets.arrays.from_arrays`."""
+        from mmsa_core.datasets.arrays import from_arrays
+
+        return from_arrays(features, splits, targets, **more)

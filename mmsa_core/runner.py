@@ -81,6 +81,7 @@ class Trainer:
         terms: Terms | None = None,
         watcher: Watcher | None = None,
         bucket: int = 0,
+        workers: int = 0,
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
         self.teacher, self.masker = teacher, masker
@@ -89,7 +90,7 @@ class Trainer:
         self.watcher = watcher or Watcher()
         self.updates = Updates(train, network, self.terms)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
-        self.bucket, self.steps_done = bucket, 0
+        self.bucket, self.workers, self.steps_done = bucket, workers, 0
         self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
 
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
@@ -171,7 +172,7 @@ class Trainer:
         source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
         order = shuffled(train, self.train.batch_size, self.bucket, source)
         count = -(-len(train) // self.train.batch_size)
-        made = batches(train, self.task, self.train.batch_size, order, lengths_of(train, self.network))
+        made = batches(train, self.task, self.train.batch_size, order, lengths_of(train, self.network), self.workers)
         for n, batch in enumerate(made, start=1):
             self.step(batch, epoch, count * self.train.epochs, update=n % self.train.accumulate == 0 or n == count)
         return self._flush()

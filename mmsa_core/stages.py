@@ -92,6 +92,7 @@ class Stages:
             terms=terms,
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
+            workers=self.recipe.data.workers,
         )
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
@@ -193,6 +194,7 @@ class Stages:
             validation_masker=masks,
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
+            workers=self.recipe.data.workers,
         ).fit(train, valid)
         return network.eval().requires_grad_(False)
 

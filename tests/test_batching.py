@@ -108,3 +108,37 @@ def test_what_fits_a_device_is_kept_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (96, 100))
     batching.to_device(split, cuda)
     assert moved == [cuda]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_make_the_same_batches(workers):
+    split = of_lengths(*torch.randint(1, 9, (41,), generator=torch.Generator().manual_seed(0)).tolist())
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(1))
+    plain, ahead = (list(batching.batches(split, None, 4, order, workers=n)) for n in (0, workers))
+    for a, b in zip(plain, ahead, strict=True):
+        assert torch.equal(a.index, b.index)
+        assert torch.equal(a.features["x"], b.features["x"])
+        assert torch.equal(a.observed["x"], b.observed["x"])
+
+
+def test_workers_are_a_few_batches_ahead_and_no_more():
+    asked = []
+    source = batching.ahead(lambda rows: asked.append(rows) or rows, [torch.tensor([n]) for n in range(50)], workers=2)
+    assert next(source).item() == 0
+    assert len(asked) <= 5
+    source.close()
+
+
+def test_an_error_in_a_worker_is_an_error_of_the_training():
+    def made(rows):
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        next(batching.ahead(made, [torch.tensor([0])], workers=1))
+
+
+def test_workers_change_nothing_in_a_training(make):
+    found = [
+        make.fitted(make.tiny(data={"name": "synthetic", "samples": [22, 9, 11], "workers": n}))[1] for n in (0, 2)
+    ]
+    assert found[0].series("loss/total") == found[1].series("loss/total")

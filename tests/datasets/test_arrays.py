@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmsa_core.components import Dataset
 from mmsa_core.datasets.arrays import Arrays, from_arrays
 from mmsa_core.errors import UserError
 from mmsa_core.experiment import train
@@ -103,3 +104,9 @@ def test_training_on_arrays(make, tmp_path, monkeypatch):
         UserError, match="data 'arrays' were arrays in the memory of a program and cannot be read again"
     ):
         Arrays(Arrays.Config(name="arrays")).load()
+
+
+def test_the_base_class_offers_it_too():
+    features = {"text": np.ones((2, 3, 1), dtype=np.float32)}
+    found = Dataset.from_arrays(features, ["train", "test"], {"score": [0.5, -1.0]}, ids=["a", "b"])
+    assert [found.splits[name].ids for name in ("train", "test")] == [("a",), ("b",)]
