@@ -12,8 +12,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from mmsa_core.attention.form import few_operations
+from mmsa_core.attention.frames import Frames, as_list, as_one, standing
 from mmsa_core.attention.heads import check_heads
-from mmsa_core.attention.stack import Frames, Rates, Stack, stacked
+from mmsa_core.attention.stack import Rates, Stack
 from mmsa_core.components import ComponentConfig, Context
 from mmsa_core.errors import UserError
 from mmsa_core.types import Encoded, Modality
@@ -137,22 +138,7 @@ class Crossmodal(nn.Module):
         of_pairs = read[: len(self.pairs)].view(len(self.modalities), -1, *read.shape[1:])
         joined = of_pairs.permute(0, 2, 3, 1, 4).flatten(3)
         memory = self.memory.together(Frames(joined, x.real if self.hide else None), last=True)
-        return memory, None if alone is None else self.readers.last(alone, read[len(self.pairs) :])
-
-
-def as_one(sequences: Sequence[Frames] | Frames) -> Frames | None:
-    """Stacked, where all have one length."""
-    if isinstance(sequences, Frames):
-        return sequences
-    return stacked(sequences) if len({each.x.shape for each in sequences}) == 1 else None
-
-
-def as_list(sequences: Sequence[Frames] | Frames) -> Sequence[Frames]:
-    """One after the other."""
-    if not isinstance(sequences, Frames):
-        return sequences
-    real = [None] * len(sequences.x) if sequences.real is None else sequences.real.unbind(0)
-    return [Frames(x, r) for x, r in zip(sequences.x.unbind(0), real, strict=True)]
+        return memory, None if alone is None else standing(alone, read[len(self.pairs) :], self.hide)
 
 
 def check(config: CrossmodalConfig, context: Context, who: str) -> None:

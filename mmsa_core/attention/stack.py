@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmsa_core.attention import layers, positions
+from mmsa_core.attention import layers, masks, positions
 from mmsa_core.attention.dropout import LEVELS, dropout, factors, keep_mask, levels
 from mmsa_core.attention.form import few_operations
+from mmsa_core.attention.frames import Frames, last_frames, stacked, standing
 from mmsa_core.attention.layer import Layout, Products, Sources
 from mmsa_core.attention.weights import Weights
-
-HIDDEN = -1e30
-"""Score of a hidden key: finite, so that a query all of whose keys are hidden has weights, which are then not used."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +31,6 @@ class Rates:
     embedding: float = 0.0
     inner: float = 0.0
     residual: float = 0.0
-
-
-@dataclass(frozen=True)
-class Frames:
-    """A sequence, or several of one shape, and which of its frames are there (None: all)."""
-
-    x: Float[Tensor, "*stack batch T d"]
-    real: Bool[Tensor, "*stack batch T"] | None = None
-
-    def of(self, index: Int64[Tensor, " chosen"]) -> "Frames":
-        """Some of several sequences."""
-        return Frames(self.x.index_select(0, index), None if self.real is None else self.real.index_select(0, index))
 
 
 class Stack(nn.Module):
@@ -103,7 +89,7 @@ class Stack(nn.Module):
             out = self._run(members, weights, norm, own, stacked(read) if read else None, only)
             found.update(zip(members, out.unbind(0), strict=True))
             if not only:
-                found |= {i: self.last(x[i], found[i]) for i in members if i in last}
+                found |= {i: standing(x[i], found[i], self.hide) for i in members if i in last}
         return [found[i] for i in range(len(x))]
 
     def together(
@@ -114,13 +100,6 @@ class Stack(nn.Module):
         (weights,) = self.weights.products([members], self._out_scale())
         read = None if source is None else self._placed(source)
         return self._run(members, weights, (self.scale, self.shift), self._placed(x), read, last)
-
-    def last(self, frames: Frames, x: Float[Tensor, "*stack batch T d"]) -> Float[Tensor, "*stack batch d"]:
-        """What a sequence became in the frame that stands for it."""
-        if not self.hide:
-            return x[..., -1, :]
-        at = last_frames(frames, self.hide)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1])
-        return x.gather(-2, at).squeeze(-2)
 
     def _out_scale(self) -> Tensor | None:
         return self.out_scale if self.training and any(self.dropping) else None
@@ -142,21 +121,6 @@ class Stack(nn.Module):
             return list(zip(torch.split(self.scale, 1), torch.split(self.shift, 1), strict=True))
         return [(self.scale[members], self.shift[members]) for members in groups]
 
-    def _there(self, x: Frames, source: Frames | None) -> Bool[Tensor, "stack batch K"] | None:
-        """With `hide`, which keys are there; None where nothing is missing, of the queries either."""
-        if not self.hide:
-            return None
-        if source is None:
-            return x.real
-        alone = slice(len(source.x), None)
-        if source.real is None and x.real is None:
-            return None
-        real = source.x.new_ones(source.x.shape[:3], dtype=torch.bool) if source.real is None else source.real
-        if len(source.x) == len(x.x):
-            return real
-        own = x.x[alone].new_ones(x.x[alone].shape[:3], dtype=torch.bool) if x.real is None else x.real[alone]
-        return torch.cat([real, own])
-
     def _run(
         self,
         members: Sequence[int],
@@ -169,8 +133,7 @@ class Stack(nn.Module):
         """The Transformers `members` on placed sequences of one length: [stack, batch, T, d] or [stack, batch, d]."""
         drops = self.training and any(self.dropping[i] for i in members)
         dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
-        keys = x.x.shape[2] if source is None else source.x.shape[2]
-        layouts = self._layouts(x, keys, self._there(x, source), dropped if drops else None, last)
+        layouts = self._layouts(x, source, dropped if drops else None, last)
         state = dropout(x.x, self.rates.embedding, self.training).flatten(1, 2)
         state = layers.run(layouts, state, None if source is None else self._sources(source), products)
         state = torch.addcmul(norm[1], F.layer_norm(state, (self.dim,)), norm[0])
@@ -192,13 +155,14 @@ class Stack(nn.Module):
         at = table[1:] if frames.real is None else table[positions.indices(frames.real)]
         return Frames(torch.add(at, x, alpha=math.sqrt(self.dim)), frames.real)
 
-    def _layouts(self, x: Frames, keys: int, there: Tensor | None, dropped: Tensor | None, last: bool) -> list[Layout]:
+    def _layouts(self, x: Frames, source: Frames | None, dropped: Tensor | None, last: bool) -> list[Layout]:
         """What each layer knows besides its tensors; the dropout masks of all layers are drawn at once."""
         stack, batch, time, _ = x.x.shape
-        base = Layout(batch, self.heads, self._scores(x, keys, there))
+        keys = time if source is None else source.x.shape[2]
+        there = masks.there(x, source) if self.hide else None
+        base = Layout(batch, self.heads, masks.scores(x, keys, there, self.causal))
         if base.scores is not None and there is not None:
-            alive = (base.scores > HIDDEN / 2).any(dim=3).expand(-1, -1, time)
-            base = replace(base, alive=alive.reshape(stack, batch * time, 1).to(x.x.dtype))
+            base = replace(base, alive=masks.alive(base.scores, time).view(stack, batch * time, 1).to(x.x.dtype))
         layouts = self.layers * [base]
         if dropped is not None:
             keep = keep_mask((self.layers, stack, batch * self.heads * time * keys), dropped)
@@ -216,39 +180,3 @@ class Stack(nn.Module):
         rows = batch * (time if layout.at is None else 1)
         attended, outer = (factors((stack, rows, dim), residual, x.x) for _ in range(2))
         return replace(layout, attended=attended, outer=outer, inner=factors((stack, rows, 4 * dim), inner, x.x))
-
-    def _scores(self, x: Frames, keys: int, there: Bool[Tensor, "stack batch K"] | None) -> Tensor | None:
-        """What is added to the scores: [T, K], or where keys are hidden [stack * batch, 1, T, K]."""
-        time = x.x.shape[2]
-        if there is None:
-            return positions.causal(time, keys, x.x.device, x.x.dtype) if self.causal else None
-        hidden = x.x.new_zeros(there.shape).masked_fill_(~there, HIDDEN).view(-1, 1, 1, keys)
-        if not self.causal:
-            return hidden.expand(-1, -1, time, -1)
-        # lengths without padding, which must not matter where it is hidden
-        longer = (last_frames(x, hide=True) - last_there(there)).abs()
-        return hidden + positions.causal_from(time, keys, longer.flatten(), x.x.dtype).unsqueeze(1)
-
-
-def last_frames(x: Frames, hide: bool) -> Int64[Tensor, "*stack batch"]:
-    """The index of the frame that stands for each sequence: the last step, or with `hide` the last that is there."""
-    if not hide or x.real is None:
-        return torch.full(x.x.shape[:-2], x.x.shape[-2] - 1, device=x.x.device)
-    return last_there(x.real)
-
-
-def last_there(real: Bool[Tensor, "*stack batch T"]) -> Int64[Tensor, "*stack batch"]:
-    """The index of the last frame that is there; 0 where none is."""
-    return (positions.indices(real).amax(dim=-1) - 1).clamp(min=0)
-
-
-def stacked(frames: Sequence[Frames]) -> Frames:
-    """Sequences of one shape on a new first axis."""
-    if len(frames) == 1:
-        (only,) = frames
-        return Frames(only.x.unsqueeze(0), None if only.real is None else only.real.unsqueeze(0))
-    x = torch.stack([f.x for f in frames])
-    if all(f.real is None for f in frames):
-        return Frames(x)
-    whole = x.new_ones(x.shape[1:3], dtype=torch.bool)
-    return Frames(x, torch.stack([whole if f.real is None else f.real for f in frames]))

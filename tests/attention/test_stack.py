@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from mmsa_core.attention import core, positions
-from mmsa_core.attention.stack import Frames, Rates, Stack
+from mmsa_core.attention.frames import Frames
+from mmsa_core.attention.stack import Rates, Stack
 
 pytestmark = pytest.mark.usefixtures("few")
 

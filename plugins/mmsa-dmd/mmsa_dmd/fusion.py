@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, summary
-from mmsa_core.attention.stack import Frames
+from mmsa_core.attention.frames import Frames
 from mmsa_core.components import Context, Fusion
 from mmsa_core.types import Encoded, Modality
 from mmsa_dmd.decoupling import Decoupling, Parts
