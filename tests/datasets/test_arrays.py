@@ -71,6 +71,10 @@ def test_the_digest_is_of_the_content():
             {"features": {"text": [np.ones((1, 3)), np.ones((1, 2))]}},
             r"text of sample 'sample-1' has 2 channels, but 3",
         ),
+        (
+            {"features": {"text": [None, np.ones((3, 0))]}},
+            r"split 'test': text of sample 'sample-1' has 3 frames without a channel",
+        ),
         ({"features": {"text": np.array([[["a"]], [["b"]]])}}, "found <U1 of shape"),
         ({"targets": {"score": [1]}}, "target 'score' has 1 entries, but splits names 2"),
         ({"targets": {"score": ["good", "bad"]}}, "target 'score' must be numbers"),

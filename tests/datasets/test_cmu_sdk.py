@@ -364,6 +364,12 @@ def test_other_layouts_and_times(root):
         load(root)
 
 
+def test_frames_without_a_channel_are_refused(root):
+    sequence(root / "audio.csd", {"v": (np.array([[0, 1.0]]), np.zeros((1, 0), dtype=np.float32))})
+    with pytest.raises(UserError, match=r"audio of sample 'v\[0\]' has 1 frames without a channel"):
+        load(root)
+
+
 def test_float16_and_whole_numbers_are_features(root):
     sequence(root / "audio.csd", {"v": (np.array([[0, 1.0]]), np.array([[3]], dtype=np.int16))})
     assert torch.equal(load(root).splits["train"].features["audio"][0, :1], torch.tensor([[3.0]]))
