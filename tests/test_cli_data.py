@@ -10,6 +10,7 @@ import torch
 from mmsa_core import cli_data, corruption, data, making, recipe_file, registry, writers
 from mmsa_core.corpus import Corpus
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import padded, splits
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -79,7 +80,7 @@ def test_seeds(mmsa, tmp_path):
 
 
 def missing(corpus, split, modality):
-    return int((~corpus.splits[split].observed[modality].any(dim=1)).sum())
+    return int((~padded(corpus.splits[split]).observed[modality].any(dim=1)).sum())
 
 
 def test_patterns_of_what_is_missing(mmsa):
@@ -89,12 +90,10 @@ def test_patterns_of_what_is_missing(mmsa):
     assert 10 < missing(found, "train", "vision") < 38
     assert 5 < missing(found, "test", "vision") < 19
     assert missing(found, "train", "audio") == 0
-    plain = making.corpus("tiny", 0)
-    row = int(found.splits["test"].observed["vision"].any(dim=1).nonzero()[0, 0])  # the others are as they were
-    seen = found.splits["test"].observed["vision"][row]
-    assert torch.equal(
-        found.splits["test"].features["vision"][row][seen], plain.splits["test"].features["vision"][row][seen]
-    )
+    test, plain = (padded(each.splits["test"]) for each in (found, making.corpus("tiny", 0)))
+    row = int(test.observed["vision"].any(dim=1).nonzero()[0, 0])  # the others are as they were
+    was, now = (each.features["vision"][row][each.observed["vision"][row]] for each in (plain, test))
+    assert torch.equal(now, was)
 
 
 @pytest.mark.parametrize("pattern", ["smell", "train:smell", "later:text", "text=2", "text=", "1.5", "", "text=0.1.2"])
@@ -109,7 +108,7 @@ def test_each_sample_keeps_a_modality(mmsa):
     assert done.exit_code == 2
     assert "at most 0.67 of the pairs" in done.output
     make_file(mmsa, "--missing", "0.6")
-    split = read().splits["train"]
+    split = padded(read().splits["train"])
     assert torch.stack([seen.any(dim=1) for seen in split.observed.values()]).any(dim=0).all()
 
 
@@ -121,19 +120,19 @@ def damaged(kind, labels="score") -> tuple[Corpus, Corpus]:
 def test_values_that_are_not_finite():
     for kind, test in (("nan", torch.isnan), ("inf", torch.isneginf)):
         _, found = damaged(kind)
-        bad = test(found.splits["train"].features["audio"])
+        bad = test(padded(found.splits["train"]).features["audio"])
         assert int(bad.sum()) == int(bad[:, 0, 0].sum()) == 3
 
 
 def test_a_constant_column():
     _, found = damaged("constant")
-    for split in found.splits.values():
+    for split in splits(found).values():
         assert split.features["audio"][split.observed["audio"]][:, -1].unique().tolist() == [1]
 
 
 def test_duplicates_and_leaks():
     plain, found = damaged("duplicates")
-    train = found.splits["train"]
+    train = padded(found.splits["train"])
     assert train.ids[-3:] == tuple(f"copy-of-{name}" for name in train.ids[:3])
     assert torch.equal(train.features["text"][-3:], train.features["text"][:3])
     assert len(set(train.ids)) == len(train) == 51

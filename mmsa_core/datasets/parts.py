@@ -55,6 +55,11 @@ def _width(parts: Mapping[str, Part], modality: Modality, where: str) -> int | N
         for sample, sequence in zip(part.ids, part.sequences[modality], strict=True):
             if sequence is None or not len(sequence):
                 continue
+            if not sequence.shape[1]:
+                raise UserError(
+                    f"{where}, split '{name}': {modality} of sample '{sample}' has {len(sequence)} frames without a "
+                    "channel. Extract its features again, or leave them out: then it counts as missing."
+                )
             if width is None:
                 width, first = sequence.shape[1], f"sample '{sample}' of {name}"
             if sequence.shape[1] != width:

@@ -13,7 +13,7 @@ from rich.console import Console
 from mmsa_core import recipe_file, registry
 from mmsa_core.corpus import Corpus
 from mmsa_core.errors import UserError
-from mmsa_core.inspection import plots, text
+from mmsa_core.inspection import text
 from mmsa_core.inspection.facts import facts
 from mmsa_core.inspection.plain import plain
 from mmsa_core.inspection.recognition import Looks, recognise
@@ -27,6 +27,8 @@ def inspect(path: Path, reader: str | None, overrides: Sequence[str], folder: Pa
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder; a relative path starts at {Path.cwd()}")
     if folder is not None:
+        from mmsa_core.inspection import plots  # who draws nothing need not wait for matplotlib
+
         plots.check(folder)
     looks = recognise(path)
     name = reader or chosen(path, looks)

@@ -46,14 +46,16 @@ def _sequences(split: Split, modality: Modality) -> Iterator[bytes]:
 def fingerprint(corpus: Corpus, found: Digests) -> str:
     """SHA-256 of ids, features, observed and targets, of splits, rows and names in a fixed order.
 
-    Two files of different formats that hold the same samples in the same order have the same one.
+    Two files of different formats that hold the same samples in the same order have the same one; a modality that no
+    sample has has no part in it, since not every format can name it or tell its width.
     """
     total = sha256(b"mmsa-fingerprint-1")
+    there = {m for each in found.values() for m, rows in each.items() if any(rows)}
     for name, split in sorted(corpus.splits.items()):
         total.update(_text(name) + _number(len(split)))
         for sample in split.ids:
             total.update(_text(sample))
-        for modality in sorted(split.features):
+        for modality in sorted(there & set(split.features)):
             total.update(_text(modality) + _number(width(split, modality)))
             for digest in found[name][modality]:
                 total.update(digest or bytes(32))

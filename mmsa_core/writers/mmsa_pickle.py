@@ -46,12 +46,5 @@ def columns(split: Split, dtype: type[np.floating], names: tuple[str, ...] | Non
 
 def lost(corpus: Corpus) -> tuple[str, ...]:
     """What the schema has no place for."""
-    inside = any(
-        bool((~seen).any())
-        for split in corpus.splits.values()
-        for m in split.features
-        if m != TEXT
-        for _, seen in rows.sequences(split, m)
-    )
-    found = ("frames that are missing before a sequence's end count as zeros",) if inside else ()
+    found = ("frames that are missing before a sequence's end count as zeros",) if rows.holed(corpus, TEXT) else ()
     return found + rows.others(corpus, set(HELD))

@@ -11,28 +11,41 @@ from mmsa_core.types import Modality
 
 
 def sequences(split: Split, modality: Modality) -> Iterator[tuple[Array | None, Array]]:
-    """Each sample's frames up to the last observed one [frames, channels], None without any, and which are observed."""
-    features, observed = (x.numpy() for x in dense.of(split, modality))
-    for x, seen in zip(features, observed, strict=True):
-        end = int(seen.nonzero()[0][-1]) + 1 if seen.any() else 0
-        yield (x[:end] if end else None), seen[:end]
+    """Each sample's frames up to the last observed one [frames, channels], None without any, and which are observed.
+
+    Those that are not observed are zeros; nothing is copied where all are.
+    """
+    of = split.features[modality]
+    for start, length in zip(of.starts.tolist(), of.lengths.tolist(), strict=True):
+        x = of.values[start : start + length].float()
+        if of.seen is None:
+            seen = np.ones(length, dtype=bool)
+        else:
+            there = of.seen[start : start + length]
+            x, seen = x.masked_fill(~there.unsqueeze(1), 0.0), there.numpy()
+        yield (x.numpy() if length else None), seen
 
 
 def padded(split: Split, modality: Modality, dtype: type[np.floating]) -> tuple[Array, Array]:
     """A modality as one array [rows, frames, channels], zero where nothing is observed, and each row's length."""
-    features, observed = (x.numpy() for x in dense.of(split, modality))
-    values = np.where(observed[:, :, None], features, 0).astype(dtype, copy=False)
-    return values, np.array([len(seen) for _, seen in sequences(split, modality)], dtype=np.int64)
+    x, _ = dense.of(split, modality)
+    return x.numpy().astype(dtype, copy=False), split.features[modality].lengths.numpy()
+
+
+def holed(corpus: Corpus, *others: Modality) -> int:
+    """Sequences with missing frames before their end, of all modalities but some."""
+    return sum(
+        int((~seen).any())
+        for split in corpus.splits.values()
+        for m, of in split.features.items()
+        if m not in others and of.seen is not None
+        for _, seen in sequences(split, m)
+    )
 
 
 def holes(corpus: Corpus) -> tuple[str, ...]:
     """A sentence where frames are missing within a sequence, for formats that keep only the frames that are there."""
-    found = sum(
-        int((~seen).any())
-        for split in corpus.splits.values()
-        for m in split.features
-        for _, seen in sequences(split, m)
-    )
+    found = holed(corpus)
     return (f"{found} sequences have missing frames before their end, which this format cannot hold",) if found else ()
 
 

@@ -10,20 +10,21 @@ from mmsa_core.components import Dataset
 from mmsa_core.datasets.arrays import Arrays, from_arrays
 from mmsa_core.errors import UserError
 from mmsa_core.experiment import train
+from mmsa_core.testing.splits import padded, splits
 
 
 def test_padded_arrays_and_lists():
-    padded = np.ones((3, 4, 2))
-    padded[1, 2:] = 0
-    padded[2] = 0
+    text = np.ones((3, 4, 2))
+    text[1, 2:] = 0
+    text[2] = 0
     corpus = from_arrays(
-        {"text": padded, "audio": [np.ones((5, 1)), None, np.zeros((2, 1))]},
+        {"text": text, "audio": [np.ones((5, 1)), None, np.zeros((2, 1))]},
         ["train", "train", "test"],
         {"score": [0.5, -1, 2], "label": np.array([1.0, 0, 2]), "labels": torch.tensor([[1, 0], [0, 1], [1, 1]])},
         ids=["a", "b", "c"],
         names={"labels": ["happy", "sad"]},
     )
-    train, test = corpus.splits["train"], corpus.splits["test"]
+    train, test = (splits(corpus)[name] for name in ("train", "test"))
     assert (train.ids, test.ids) == (("a", "b"), ("c",))
     assert train.observed["text"].tolist() == [[True] * 4, [True, True, False, False]]
     assert train.observed["audio"].sum(dim=1).tolist() == [5, 0]
@@ -38,7 +39,8 @@ def test_padded_arrays_and_lists():
 
 def test_observed_says_which_frames_are_real():
     seen = np.array([[True, False], [True, True]])
-    found = from_arrays({"text": torch.zeros(2, 2, 3)}, ["test"] * 2, {}, observed={"text": seen}).splits["test"]
+    corpus = from_arrays({"text": torch.zeros(2, 2, 3)}, ["test"] * 2, {}, observed={"text": seen})
+    found = padded(corpus.splits["test"])
     assert found.observed["text"].tolist() == seen.tolist()
     assert found.ids == ("sample-0", "sample-1")
 
@@ -69,6 +71,10 @@ def test_the_digest_is_of_the_content():
         (
             {"features": {"text": [np.ones((1, 3)), np.ones((1, 2))]}},
             r"text of sample 'sample-1' has 2 channels, but 3",
+        ),
+        (
+            {"features": {"text": [None, np.ones((3, 0))]}},
+            r"split 'test': text of sample 'sample-1' has 3 frames without a channel",
         ),
         ({"features": {"text": np.array([[["a"]], [["b"]]])}}, "found <U1 of shape"),
         ({"targets": {"score": [1]}}, "target 'score' has 1 entries, but splits names 2"),

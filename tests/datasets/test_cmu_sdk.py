@@ -3,6 +3,7 @@
 import json
 import sys
 import zlib
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from mmsa_core.datasets import alignment, csd
 from mmsa_core.datasets.cmu_sdk import CmuSdk
 from mmsa_core.datasets.csd import Frames
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import splits
 
 WORDS = [[0.0, 1.0], [1.0, 2.0], [2.0, 2.0], [2.0, 4.0], [5.0, 6.0]]  # the third lasts no time
 SOUND = [[0.0, 0.5], [0.5, 1.000001], [1.0, 1.5], [1.9, 2.5], [3.5, 5.5]]
@@ -44,8 +46,10 @@ def root(tmp_path):
 
 
 def load(root, **options):
+    """The corpus, with its splits as padded tensors."""
     settings = {"sequences": {"text": "text.csd", "audio": "audio.csd"}} | options
-    return CmuSdk(CmuSdk.Config(name="cmu-sdk", path=root, **settings)).load()
+    corpus = CmuSdk(CmuSdk.Config(name="cmu-sdk", path=root, **settings)).load()
+    return SimpleNamespace(splits=splits(corpus), notes=corpus.notes, names=corpus.names, digest=corpus.digest)
 
 
 def frames(split, modality, row):
@@ -112,7 +116,8 @@ def test_aligned_to_a_pivot(root):
 def test_a_pivot_frame_without_the_other_is_not_observed(root):
     sequence(root / "audio.csd", {"v": entry([[0.2, 0.4], [2.1, 2.2]], [[5.0], [6]])})
     found = load(root, pivot="text").splits["train"]
-    assert found.observed["audio"].tolist() == [[True, False], [True, False]]
+    assert found.observed["text"].tolist() == [[True, True], [True, True]]
+    assert found.observed["audio"].tolist() == [[True], [True]]  # no row has the second
     assert frames(found, "audio", 1) == [6]
 
 
@@ -356,6 +361,12 @@ def test_other_layouts_and_times(root):
         load(root)
     sequence(root / "audio.csd", {"v": entry([[0, np.nan]], [[1]])})
     with pytest.raises(UserError, match=r"entry 'v': interval 0 is \[0.0, nan\]; expected start and end in seconds"):
+        load(root)
+
+
+def test_frames_without_a_channel_are_refused(root):
+    sequence(root / "audio.csd", {"v": (np.array([[0, 1.0]]), np.zeros((1, 0), dtype=np.float32))})
+    with pytest.raises(UserError, match=r"audio of sample 'v\[0\]' has 1 frames without a channel"):
         load(root)
 
 

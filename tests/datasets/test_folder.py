@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 
 from mmsa_core.datasets.folder import Folder
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import splits
 
 TABLE = """id,split,score,label,text,audio
 a,train,-1.5,0,text/a.npy,audio/a.npz
@@ -41,7 +43,9 @@ def root(tmp_path):
 
 
 def load(root, **options):
-    return Folder(Folder.Config(name="folder", path=root, **({"modalities": MODALITIES} | options))).load()
+    """The corpus, with its splits as padded tensors."""
+    corpus = Folder(Folder.Config(name="folder", path=root, **({"modalities": MODALITIES} | options))).load()
+    return SimpleNamespace(splits=splits(corpus), notes=corpus.notes, names=corpus.names, digest=corpus.digest)
 
 
 def test_a_small_folder(root):

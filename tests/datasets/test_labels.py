@@ -116,7 +116,7 @@ def test_names_of_other_labels(tmp_path, labels, names, expected):
 
 def corpus(names=None, **targets):
     x = {"text": torch.ones(ROWS, 2, 4)}
-    split = Split(("a", "b", "c"), x, {"text": torch.ones(ROWS, 2, dtype=torch.bool)}, targets)
+    split = Split.padded(("a", "b", "c"), x, {"text": torch.ones(ROWS, 2, dtype=torch.bool)}, targets)
     return Corpus(dict.fromkeys(("train", "valid", "test"), split), "x", (), names or {})
 
 

@@ -1,6 +1,7 @@
 """What MMSA-FET writes, for a data set and for one clip, as its published code builds it."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from mmsa_core.datasets.mmsa_fet import MmsaFet
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import splits
 
 LENGTHS = {"audio": [3, 5, 2], "vision": [1, 4, 4]}
 WORDS = [4, 2, 3]
@@ -54,7 +56,8 @@ def load(tmp_path):
     def of(content, **config):
         path = tmp_path / "feature.pkl"
         path.write_bytes(pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
-        return MmsaFet(MmsaFet.Config(name="mmsa-fet", path=path, **config)).load()
+        corpus = MmsaFet(MmsaFet.Config(name="mmsa-fet", path=path, **config)).load()
+        return SimpleNamespace(splits=splits(corpus), notes=corpus.notes, names=corpus.names, digest=corpus.digest)
 
     return of
 

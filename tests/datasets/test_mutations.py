@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from mmsa_core import making, registry, writers
 from mmsa_core.errors import UserError
+from mmsa_core.testing.splits import padded
 
 CASES = {
     "mmsa-pickle": ["."],
@@ -87,8 +88,9 @@ def test_mutated_files_are_read_or_refused(case, data):
     finally:
         path.write_bytes(contents[path])
     for split in corpus.splits.values():
-        for modality, x in split.features.items():
-            assert x.dtype == torch.float32
-            assert x.shape[:2] == split.observed[modality].shape
+        assert all(x.values.dtype == torch.float32 for x in split.features.values())
+        found = padded(split)
+        for modality, x in found.features.items():
+            assert x.shape == (*found.observed[modality].shape, split.features[modality].channels)
             assert len(x) == len(split)
         assert all(len(values) == len(split) for values in split.targets.values())

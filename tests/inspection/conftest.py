@@ -13,12 +13,12 @@ from mmsa_core.inspection.traps import warnings
 
 def made(ids, features, observed, targets):
     """The one place where a split is made of padded tensors."""
-    return Split(tuple(ids), features, observed, targets)
+    return Split.padded(tuple(ids), features, observed, targets)
 
 
 def padded(split, modality):
-    """Features [rows, time, channels] and what is observed of them [rows, time], as tensors."""
-    return split.features[modality], split.observed[modality]
+    """Features [rows, time, channels] and what is observed of them [rows, time], up to the last observed frame."""
+    return split.features[modality].padded()
 
 
 def changed(split, **features):

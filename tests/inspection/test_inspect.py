@@ -6,9 +6,13 @@ import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
+
+from mmsa_core.cli import main
 
 WIDTHS = {"text": 6, "audio": 74, "vision": 35}
 
@@ -63,23 +67,29 @@ def test_text(mmsa, file):
     assert result.stdout.index("warning covarep-inf") < result.stdout.index("note mosi-feature-set")
 
 
-def test_a_terminal(file):
+def everything(terminal):
+    """What is written to a terminal until nobody does any more, which it says by an error."""
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(terminal, 65536):
+            shown += part
+    return shown.decode()
+
+
+def test_a_terminal(file, monkeypatch):
     """As a terminal of 80 columns shows it: nothing is wider."""
     pty = pytest.importorskip("pty")
     reading, writing = pty.openpty()
-    environment = os.environ | {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "mmsa_core", "data", "inspect", str(file)]
-    with subprocess.Popen(command, stdout=writing, stderr=subprocess.DEVNULL, env=environment) as running:
-        os.close(writing)
-        shown = b""
-        try:
-            while part := os.read(reading, 65536):
-                shown += part
-        except OSError:  # how a terminal says that nobody writes to it any more
-            pass
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as reader, open(os.devnull, "w") as nowhere:
+        shown = reader.submit(everything, reading)
+        for name, value in {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}.items():
+            patch.setenv(name, value)
+        with os.fdopen(writing, "w") as terminal:
+            patch.setattr(sys, "stdout", terminal)
+            patch.setattr(sys, "stderr", nowhere)
+            main(["data", "inspect", str(file)], standalone_mode=False)
     os.close(reading)
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.decode()).split("\n")
-    assert running.returncode == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.result()).split("\n")
     assert {"Splits", "Scores", "Classes"} <= set(lines)
     assert max(map(len, lines)) <= 80
 

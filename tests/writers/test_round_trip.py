@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import making, registry, writers
+from mmsa_core import dense, making, registry, writers
 from mmsa_core.corpus import Corpus
 from mmsa_core.errors import UserError
 
@@ -29,8 +29,7 @@ LOST = {
 
 def frames(corpus, split, modality):
     """The observed frames of each sample, as lists."""
-    part = corpus.splits[split]
-    pairs = zip(part.features[modality], part.observed[modality], strict=True)
+    pairs = zip(*dense.of(corpus.splits[split], modality), strict=True)
     return [x[seen].tolist() for x, seen in pairs]
 
 
@@ -153,10 +152,9 @@ def test_nothing_is_overwritten_and_no_half_file_is_left(reader, small, tmp_path
 )
 def test_holes_within_a_sequence(reader, said, small, tmp_path):
     split = small.splits["train"]
-    seen = {m: o.clone() for m, o in split.observed.items()}
-    row = int(seen["audio"][:, 1].nonzero()[0, 0])
-    seen["audio"][row, 0] = False
-    holed = replace(small, splits={**small.splits, "train": replace(split, observed=seen)})
+    x, seen = dense.of(split, "audio")
+    seen[int(seen[:, 1].nonzero()[0, 0]), 0] = False
+    holed = replace(small, splits={**small.splits, "train": dense.changed(split, "audio", (x, seen))})
     assert said in writers.write(holed, reader, tmp_path / "made")
 
 
