@@ -21,9 +21,9 @@ def convert(file: Path, folder: Path, reader: str | None, overrides: Sequence[st
     """
     storing.check_new(folder)
     choice = opening.choose(file, reader, overrides)
+    corpus = choice.load()
     if choice.config.name == OURS:
         raise UserError(f"{file}: is in our format already; copy the folder, or convert what it was made from")
-    corpus = choice.load()
     source = Source(file=file.name, reader=choice.config.name, settings=choice.own, sha256=corpus.digest)
     storing.write(corpus, folder, source)
     return choice, stored.StoredCorpus(stored.StoredCorpus.Config(name=OURS, path=folder)).load()

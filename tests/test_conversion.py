@@ -110,6 +110,8 @@ def test_what_is_in_our_format_already(mmsa, file):
     assert mmsa("data", "convert", file, "out").exit_code == 0
     for arguments in ([], ["--reader", "safetensors"]):
         assert "is in our format already" in mmsa("data", "convert", "out", "again", *arguments).stderr
+    Path("out", "test.safetensors").write_bytes(b"cut")
+    assert "not a whole safetensors file" in mmsa("data", "convert", "out", "again").stderr
     assert not Path("again").exists()
 
 
