@@ -45,7 +45,10 @@ def inspect(file: Path, reader: str | None, overrides: tuple[str, ...], folder: 
 @READER_SET
 @command
 def convert(file: Path, folder: Path, reader: str | None, overrides: tuple[str, ...]) -> None:
-    """Write what is in IN as a new folder OUT in our own format, which opens at once and shares memory."""
+    """Write IN as a new folder OUT in our own format.
+
+    The folder opens at once, and all processes that read it share its memory.
+    """
     from mmsa_core import conversion
 
     for line in conversion.summary(*conversion.convert(file, folder, reader, overrides)):

@@ -95,9 +95,8 @@ def _recognised(path: Path, looks: Looks | None) -> str:
         raise UserError(f"{path}: {held}; name its reader with --reader, one of {', '.join(readers())}")
     if looks.reader is None:
         details = "; ".join(f"{key}: {value}" for key, value in looks.details.items())
-        raise UserError(
-            f"{path}: {looks.schema}{f' ({details})' if details else ''}; {looks.hint}. Readers: {', '.join(readers())}"
-        )
+        choice = f". Readers: {', '.join(readers())}" if "--reader" in looks.hint else ""
+        raise UserError(f"{path}: {looks.schema}{f' ({details})' if details else ''}; {looks.hint}{choice}")
     if looks.reader not in registry.datasets:
         raise UserError(
             f"{path}: {looks.schema}, which the reader '{looks.reader}' would read, but no installed distribution has "

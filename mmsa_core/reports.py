@@ -120,10 +120,12 @@ def predict(
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
     loaded = checkpoint.load(folders[0], overrides)
     corpus = read(loaded, file, reader)
-    for note in corpus.notes:
-        click.echo(f"note: {note}", err=True)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
+    others = tuple(f"{name}: " for name in corpus.splits if split not in (None, name))
+    for note in corpus.notes:
+        if not note.startswith(others):
+            click.echo(f"note: {note}", err=True)
     network, task = loaded.model.to(device), loaded.recipe.task
     header, rows = ["id", "split", "seen"], []
     for modality in loaded.channels:

@@ -48,6 +48,13 @@ def test_a_run_predicts_from_every_format(mmsa, made, trained_on):
         assert (f"note: read as {reader}: " in done.stderr) is switched
 
 
+def test_notes_on_other_splits_are_left_out(mmsa, made):
+    train(mmsa, "mmsa-pickle", "mmsa-pickle", "run")
+    whole, one = (mmsa("predict", "run/seed-1111", "mmsa-pickle", *more) for more in ([], ["--split", "test"]))
+    assert "note: train: vision is missing in " in whole.stderr
+    assert [line for line in whole.stderr.splitlines() if "note: test: " in line] == one.stderr.splitlines()
+
+
 def test_the_run_s_own_settings_hold_for_its_own_format(mmsa, made):
     content = pickle.loads(Path("mmsa-pickle").read_bytes())
     for split in content.values():

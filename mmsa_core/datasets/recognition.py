@@ -63,7 +63,7 @@ def stored_folder(path: Path) -> Looks | None:
                 "version": f"{about.version}, by mmsa {about.mmsa}",
                 "made from": f"{source.file} by the reader {source.reader}",
             }
-            details |= {"SHA-256 of that": source.sha256} if source.sha256 else {}
+            details |= {"from SHA-256": source.sha256} if source.sha256 else {}
             return Looks("our own format", "safetensors", details)
     if any(file.stem in SPLIT_KEYS for file in files):
         return Looks("a folder of safetensors, named as our format names them but without its header", "safetensors")
