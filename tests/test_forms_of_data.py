@@ -84,6 +84,11 @@ def test_a_run_that_read_no_file_predicts_a_file(mmsa, made):
 
 def test_both_forms_are_the_same_data(mmsa, made):
     assert mmsa("data", "convert", "mmsa-pickle", "converted").exit_code == 0
+    prints = {
+        json.loads(mmsa("data", "inspect", path, "--json").stdout)["fingerprint"]
+        for path in ("mmsa-pickle", "converted")
+    }
+    assert len(prints) == 1
     train(mmsa, "mmsa-pickle", "mmsa-pickle", "from-file")
     train(mmsa, "safetensors", "converted", "from-folder")
     file, folder = (json.loads(Path(f"from-{k}/seed-1111/provenance.json").read_text()) for k in ("file", "folder"))
