@@ -102,7 +102,7 @@ def evaluate(
 @RUN
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "reader", help="The data set reader for FILE; by default the one that the run was trained with."
+    "--format", "reader", help="The data set reader for FILE; by default what it looks like decides, or else RUN."
 )
 @click.option("--split", help="Predict this split only; by default every split of the file.")
 @click.option(

@@ -5,11 +5,18 @@ from pathlib import Path
 
 import click
 
-from mmsa_core.cli_command import SET, command
+from mmsa_core.cli_command import command
 
 FORMATS = ("mmsa-pickle", "mult-pickle", "mmsa-fet", "folder", "cmu-sdk", "safetensors")
 SIZES = ("tiny", "mosi", "mosei")
 CORRUPTIONS = ("nan", "inf", "constant", "duplicates", "leak", "swapped", "truncated")
+
+READER = click.option(
+    "--reader", metavar="NAME", help="The data set that reads it; by default what it looks like decides."
+)
+READER_SET = click.option(
+    "--set", "overrides", multiple=True, metavar="data.KEY=VALUE", help="A field of the reader, as in a recipe."
+)
 
 
 @click.group()
@@ -19,10 +26,8 @@ def data() -> None:
 
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--reader", help="The data set component that reads FILE; by default what it looks like decides.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="data.KEY=VALUE", help="A field of the reader, as in a recipe."
-)
+@READER
+@READER_SET
 @click.option("--plot", "folder", type=click.Path(path_type=Path), help="Also draw it: PNGs in a folder, new ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts, instead of text.")
 @command
@@ -36,17 +41,20 @@ def inspect(file: Path, reader: str | None, overrides: tuple[str, ...], folder: 
 @data.command()
 @click.argument("file", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--reader", metavar="NAME", help="The data set that reads IN; by default what its keys tell for certain.")
-@SET
+@READER
+@READER_SET
 @command
 def convert(file: Path, folder: Path, reader: str | None, overrides: tuple[str, ...]) -> None:
-    """Write what is in IN as a new folder OUT in our own format, which opens at once and shares memory."""
+    """Write IN as a new folder OUT in our own format.
+
+    The folder opens at once, and all processes that read it share its memory.
+    """
     from mmsa_core import conversion
 
-    corpus, written = conversion.convert(file, folder, reader, overrides)
-    for line in conversion.summary(corpus):
+    for line in conversion.summary(*conversion.convert(file, folder, reader, overrides)):
         click.echo(line)
-    click.echo(f"written: {written}")
+    click.echo(f"written: {folder}")
+    click.echo(f"in a recipe: --set data.name=safetensors --set {shlex.quote(f'data.path={folder}')}")
 
 
 @data.group()

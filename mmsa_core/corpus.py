@@ -73,13 +73,15 @@ class Corpus:
 
     `digest` identifies the content (SHA-256 of the file, or of the generator's parameters);
     `notes` are sentences for the user about what was found while reading; `names` gives the class
-    names of `label` and the names of the columns of `labels`, where the data say them.
+    names of `label` and the names of the columns of `labels`, where the data say them; `origin` is the
+    digest of the data that these were converted from, if they were.
     """
 
     splits: Mapping[str, Split]
     digest: str
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: str | None = None
 
 
 def missing_notes(name: str, split: Split, absent: Collection[Modality] = ()) -> list[str]:

@@ -11,6 +11,8 @@ from mmsa_core.types import Modality
 TRUNCATED = "truncated"
 """The file is cut: of a folder its last one, by name."""
 
+FEATURES = (".npy", ".csd", ".safetensors")
+
 
 def apply(corpus: Corpus, kind: str) -> Corpus:
     """The corpus with one kind of damage."""
@@ -19,7 +21,7 @@ def apply(corpus: Corpus, kind: str) -> Corpus:
 
 def truncate(path: Path) -> None:
     """Cut the last third of a file, or of the last feature file of a folder."""
-    files = [each for each in sorted(path.rglob("*")) if each.suffix in (".npy", ".csd")] if path.is_dir() else [path]
+    files = [each for each in sorted(path.rglob("*")) if each.suffix in FEATURES] if path.is_dir() else [path]
     with files[-1].open("rb+") as file:
         file.truncate(files[-1].stat().st_size * 2 // 3)
 

@@ -30,6 +30,8 @@ class Data:
     lengths: Mapping[Modality, int]
     digest: str
     notes: tuple[str, ...]
+    origin: str | None = None
+    """Of what was converted: the digest of what it was converted from."""
 
 
 def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:
@@ -85,6 +87,7 @@ def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality
         lengths={m: max(s.features[m].longest for s in splits.values()) for m in modalities},
         digest=corpus.digest,
         notes=tuple(notes),
+        origin=corpus.origin,
     )
 
 

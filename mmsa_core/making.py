@@ -87,6 +87,7 @@ def settings(reader: str, kind: str) -> list[str]:
     found = {
         "mult-pickle": [f"data.names=[{names}]"],
         "folder": [f"data.binary={{{', '.join(f'{name}: {name}' for name in EMOTIONS)}}}"],
+        "safetensors": [],
         "cmu-sdk": ["data.targets={}", f"data.binary={{{', '.join(f'{n}: {at}' for at, n in enumerate(EMOTIONS))}}}"],
     }
     if reader not in found:

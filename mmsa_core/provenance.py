@@ -23,6 +23,7 @@ def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, comm
         "seed": seed,
         "recipe_sha256": sha256(recipe_file.dump(recipe).encode()).hexdigest(),
         "data_sha256": data.digest,
+        "data_converted_from_sha256": data.origin,
         "splits": {name: len(split) for name, split in data.splits.items()},
         "versions": versions(),
         "commit": commit,

@@ -1,24 +1,22 @@
 """What `mmsa evaluate` and `mmsa predict` do: run folders in; tables, CSV and JSON out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from mmsa_core import checkpoint, data, protocol, registry
+from mmsa_core import checkpoint, data, opening, protocol, registry
 from mmsa_core.batching import to_device
-from mmsa_core.components import Dataset
+from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
-from mmsa_core.datasets.stored import is_ours
+from mmsa_core.datasets import recognition
+from mmsa_core.datasets.recognition import Looks
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.evaluation import evaluate as evaluate_runs
 from mmsa_core.runner import predict as predict_logits
-
-PICKLES = ("mmsa-pickle", "mult-pickle")
-STORED = "safetensors"
 
 
 def evaluate(
@@ -68,9 +66,15 @@ def data_of(runs: Sequence[checkpoint.Loaded], display: Display) -> data.Data:
     prepared = data.load(runs[0].recipe)
     for each in runs:
         data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
-        if each.provenance.get("data_sha256", prepared.digest) != prepared.digest:  # an imported run knows no data
+        if not _same(each.provenance, prepared):
             display.warn(f"{each.folder}: the data are not those that it was trained on (another SHA-256)")
     return prepared
+
+
+def _same(provenance: Mapping[str, Any], prepared: data.Data) -> bool:
+    """Whether a run was trained on these data, in this form or in one of which the other is a conversion."""
+    trained = {provenance.get("data_sha256", prepared.digest), provenance.get("data_converted_from_sha256")}
+    return bool((trained & {prepared.digest, prepared.origin}) - {None})  # an imported run knows no data
 
 
 def check_new(option: str, path: Path | None) -> None:
@@ -116,10 +120,12 @@ def predict(
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
     loaded = checkpoint.load(folders[0], overrides)
     corpus = read(loaded, file, reader)
-    for note in corpus.notes:
-        click.echo(f"note: {note}", err=True)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
+    others = tuple(f"{name}: " for name in corpus.splits if split not in (None, name))
+    for note in corpus.notes:
+        if not note.startswith(others):
+            click.echo(f"note: {note}", err=True)
     network, task = loaded.model.to(device), loaded.recipe.task
     header, rows = ["id", "split", "seen"], []
     for modality in loaded.channels:
@@ -140,17 +146,36 @@ def predict(
 
 
 def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
-    """The corpus of a file, by the named reader, by ours if it is ours, or by the one that the run was trained with."""
-    trained_with = loaded.recipe.data
-    reader = reader or (STORED if is_ours(file) else trained_with.name)
+    """The corpus of a file, by the named reader, or by the one for what it looks like.
+
+    Where that is also a file of the run's own reader, the run's settings hold.
+    """
+    trained_with, looks = loaded.recipe.data, recognition.recognise(file.expanduser())
+    reader = reader or _reader(trained_with, looks)
     kind: type[Dataset] = registry.datasets.get(reader)
     if "path" not in kind.Config.model_fields:
         raise UserError(
             f"the run was trained on '{trained_with.name}', which reads no file; say the format of {file} with "
-            f"--format, for example {' or '.join(PICKLES)}"
+            f"--format, one of {', '.join(opening.readers())}"
         )
-    settings = trained_with.model_dump() if kind.Config is type(trained_with) else {"name": reader}
+    needed = dict(looks.settings) if looks is not None and looks.reader == reader else {}
+    settings = trained_with.model_dump() if kind.Config is type(trained_with) else {"name": reader} | needed
     settings |= {"path": file} | ({"absent": "missing"} if "absent" in kind.Config.model_fields else {})
+    if looks is not None and looks.reader == reader != trained_with.name:
+        click.echo(f"note: read as {reader}: {looks.schema}", err=True)
     config = kind.Config.model_validate(settings)
     corpus: Corpus = kind(config).load()
     return corpus
+
+
+def _reader(trained_with: DatasetConfig, looks: Looks | None) -> str:
+    """The run's reader where it may read the file; else the one for what the file looks like.
+
+    A reader that recognition does not know, of a plugin, is believed to read any file that is not of our format.
+    """
+    if looks is None or looks.reader is None or looks.reader not in registry.datasets:
+        return trained_with.name
+    other = registry.datasets.get(looks.reader)
+    extends = isinstance(trained_with, other.Config)
+    foreign = trained_with.name not in recognition.READERS and "path" in type(trained_with).model_fields
+    return trained_with.name if extends or (foreign and looks.reader != "safetensors") else looks.reader

@@ -549,7 +549,8 @@ def test_bad_evaluations(trained):
 def test_bad_predictions(trained):
     assert "absent.pkl: cannot be read" in trained.refused("predict", "runs/pickled", "absent.pkl")
     assert "name one of them" in trained.refused("predict", "runs/tiny", "corpus.pkl")
-    assert "--format, for example mmsa-pickle" in trained.refused("predict", "runs/tiny/seed-1", "corpus.pkl")
+    (trained.folder / "notes.txt").write_text("hello")
+    assert "with --format, one of cmu-sdk, folder" in trained.refused("predict", "runs/tiny/seed-1", "notes.txt")
     assert "no split 'dev'; found: train, valid, test" in trained.refused(
         "predict", "runs/pickled", "corpus.pkl", "--split", "dev"
     )

@@ -54,7 +54,7 @@ def test_the_same_numbers_from_both_forms(make, mmsa, file):
 
 def test_two_conversions_are_equal(mmsa, file):
     first, second = mmsa("data", "convert", file, "one"), mmsa("data", "convert", file, "two")
-    assert first.stdout.replace("written: one", "written: two") == second.stdout
+    assert first.stdout.replace("written: one", "written: two").replace("path=one", "path=two") == second.stdout
     for name in ("train", "valid", "test"):
         one, two = (Path(folder, f"{name}.safetensors").read_bytes() for folder in ("one", "two"))
         assert one == two
@@ -67,9 +67,9 @@ def test_a_converted_file_without_labels_is_predicted(mmsa, file):
     recipe = Path(__file__).parents[1] / "recipes" / "baseline.yaml"
     settings = ["--set", "data.name=mmsa-pickle", "--set", f"data.path={file}", "--set", "train.epochs=1"]
     assert mmsa("train", recipe, "--out", "run", *settings).exit_code == 0
-    modalities = "data.modalities={text: text, vision: vision}"
-    result = mmsa("data", "convert", "new.pkl", "new", "--reader", "mmsa-pickle", "--set", modalities)
+    result = mmsa("data", "convert", "new.pkl", "new")
     assert result.exit_code == 0, result.output
+    assert "reader: mmsa-pickle (a pickle in MMSA's schema); set: data.absent=missing\n" in result.stdout
     assert "targets: none" in result.stdout
     from_folder, from_pickle = (mmsa("predict", "run/seed-1111", name) for name in ("new", "new.pkl"))
     assert from_folder.exit_code == 0, from_folder.output
@@ -81,9 +81,9 @@ def test_a_converted_file_without_labels_is_predicted(mmsa, file):
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
-        (b"not a pickle", [], "say which reader it is for with --reader NAME: mmsa-pickle, mult-pickle"),
-        (pickle.dumps({"train": {"text": np.ones((1, 1, 1))}}), [], "its keys do not tell its schema ('text'); say"),
-        (None, ["--reader", "synthetic"], "--reader synthetic: reads no file; readers of files: mmsa-pickle"),
+        (b"not a pickle", [], "nothing that is recognised; name its reader with --reader, one of"),
+        (pickle.dumps({"train": {"speech": np.ones((1, 1, 1))}}), [], "a pickle of neither MMSA's nor MulT's schema"),
+        (None, ["--reader", "synthetic"], "--reader synthetic: reads no file; readers of files: cmu-sdk, folder"),
         (None, ["--reader", "mmsa-pickl"], "Did you mean 'mmsa-pickle'"),
         (None, ["--set", "train.lr=1"], "--set train.lr=1: expected data.KEY=VALUE"),
         (None, ["--set", "data.path=x"], "expected data.KEY=VALUE"),
@@ -101,27 +101,41 @@ def test_what_is_asked_for(mmsa, file, content, arguments, message):
 
 
 def test_a_file_that_is_not_there(mmsa, tmp_path):
-    assert "does not exist" in mmsa("data", "convert", "nowhere", "out").stderr
-    assert "say which reader" in mmsa("data", "convert", tmp_path, "out").stderr
+    assert "there is no such file or folder" in mmsa("data", "convert", "nowhere", "out").stderr
+    (tmp_path / "empty").mkdir()
+    assert "an empty folder; name its reader with --reader" in mmsa("data", "convert", "empty", "out").stderr
 
 
-TOKENS = ["--set", "data.tokens=true", "--set", "data.modalities={text: text}"]
+def test_what_is_in_our_format_already(mmsa, file):
+    assert mmsa("data", "convert", file, "out").exit_code == 0
+    for arguments in ([], ["--reader", "safetensors"]):
+        assert "is in our format already" in mmsa("data", "convert", "out", "again", *arguments).stderr
+    Path("out", "test.safetensors").write_bytes(b"cut")
+    assert "not a whole safetensors file" in mmsa("data", "convert", "out", "again").stderr
+    assert not Path("again").exists()
+
+
+def test_a_named_reader_is_said(mmsa, file):
+    keys = "data.modalities={voice: audio}"
+    result = mmsa("data", "convert", file, "out", "--reader", "mmsa-pickle", "--set", keys)
+    assert result.stdout.startswith('reader: mmsa-pickle (as --reader says); set: data.modalities={"voice": "audio"}, ')
+
+
 REAL = {
-    "mosi_dev": ("mmsa-pickle", []),
-    "mosi_lav": ("mmsa-pickle", []),
-    "mmmo_data": ("mult-pickle", []),
-    "youtube_data": ("mult-pickle", []),
-    "meld_text": ("mmsa-pickle", TOKENS),
+    "mosi_dev": ("mmsa-pickle", {}),
+    "mosi_lav": ("mmsa-pickle", {}),
+    "mmmo_data": ("mult-pickle", {}),
+    "youtube_data": ("mult-pickle", {}),
+    "meld_text": ("mmsa-pickle", {"tokens": True, "modalities": {"text": "text"}}),
 }
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not on this machine (../shared/data)")
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_come_back_to_the_bit(mmsa, make, name):
-    reader, overrides = REAL[name]
-    result = mmsa("data", "convert", DATA / f"{name}.pkl", "out", *overrides)
+    reader, fields = REAL[name]
+    result = mmsa("data", "convert", DATA / f"{name}.pkl", "out")
     assert result.exit_code == 0, result.output
-    fields = {"tokens": True, "modalities": {"text": "text"}} if overrides else {}
     config = registry.datasets.config({"name": reader, "path": DATA / f"{name}.pkl", **fields})
     source = registry.datasets.get(reader)(config).load()
     found = StoredCorpus(StoredCorpus.Config(path="out", verify=True)).load()

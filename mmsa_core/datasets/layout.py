@@ -52,6 +52,7 @@ class Source(Closed):
     settings: dict[str, Any]
     """Of the reader."""
     sha256: str
+    """Of the file, as the reader says it; empty for what was made and comes from no file."""
 
 
 class About(Closed):

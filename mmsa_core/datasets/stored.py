@@ -44,12 +44,19 @@ class StoredCorpus(Dataset):
                 )
         digest = sha256("\n".join(sorted(digest for _, _, digest in found.values())).encode()).hexdigest()
         names = {key: tuple(of) for key, of in first.names.items()}
-        return Corpus({name: split for name, (_, split, _) in found.items()}, digest, first.notes, names)
+        splits = {name: split for name, (_, split, _) in found.items()}
+        return Corpus(splits, digest, first.notes, names, first.source.sha256 or None)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a path is a folder with files of our format's ending."""
-    return path.is_dir() and any(path.glob(f"*{ENDING}"))
+def header(path: Path) -> About | None:
+    """What a file says of itself; None where it is not of our format, damaged, or of another version."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return layout.read(file.metadata() or {}, str(path))[0]
+    except (OSError, SafetensorError, UserError):
+        return None
 
 
 def files(folder: Path) -> list[Path]:

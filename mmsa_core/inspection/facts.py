@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mmsa_core.corpus import Corpus
+from mmsa_core.datasets.recognition import Looks
 from mmsa_core.inspection.features import Features, features
 from mmsa_core.inspection.identity import Copies, copies, digests, fingerprint
 from mmsa_core.inspection.labels import Targets, targets
 from mmsa_core.inspection.patterns import Pattern, modalities, patterns
 from mmsa_core.inspection.probe import Probe, probe
-from mmsa_core.inspection.recognition import Looks
 from mmsa_core.inspection.shared import Leakage, group, leakage
 from mmsa_core.types import Modality
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmsa_core.corpus import Corpus
 from mmsa_core.errors import UserError
-from mmsa_core.writers import cmu_sdk, folder, mmsa_fet, mmsa_pickle, mult_pickle
+from mmsa_core.writers import cmu_sdk, folder, mmsa_fet, mmsa_pickle, mult_pickle, stored
 
 Writer = Callable[[Corpus, Path], tuple[str, ...]]
 """Writes a corpus to a new path, a file or a folder, and says what the format cannot hold."""
@@ -18,6 +18,7 @@ WRITERS: dict[str, Writer] = {
     "mmsa-fet": mmsa_fet.write,
     "mmsa-pickle": mmsa_pickle.write,
     "mult-pickle": mult_pickle.write,
+    "safetensors": stored.write,
 }
 """By the name of the reader."""
 

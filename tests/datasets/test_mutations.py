@@ -22,6 +22,7 @@ CASES = {
     "folder": ["samples.csv", "text/train-00000.npy", "audio/test-00001.npy"],
     "folder, packed": ["text.npz", "audio.safetensors", "samples.parquet"],
     "cmu-sdk": ["text.csd", "audio.csd", "labels.csd", "folds.json"],
+    "safetensors": ["train.safetensors", "test.safetensors"],
 }
 OPTIONS = {
     "mmsa-fet": {"classes": ["negative", "neutral", "positive"]},
@@ -31,6 +32,7 @@ OPTIONS = {
         "absent": "missing",
     },
     "cmu-sdk": {"pivot": "text"},
+    "safetensors": {"verify": True},
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core.inspection.recognition import NUMPY_1, NUMPY_2, Looks
+from mmsa_core.datasets.recognition import NUMPY_1, NUMPY_2, Looks
 from mmsa_core.inspection.traps.holes import chance
 
 VIDEOS, CLIPS = 10, 6

@@ -17,6 +17,7 @@ OPTIONS = {
     "mmsa-fet": {"classes": CLASSES},
     "folder": {},
     "cmu-sdk": {"targets": {"score": 0, "label": 1}},
+    "safetensors": {"verify": True},
 }
 LOST = {
     "mmsa-pickle": (),
@@ -24,6 +25,7 @@ LOST = {
     "mmsa-fet": (),
     "folder": (),
     "cmu-sdk": ("ids become VIDEO[k], the k-th clip of the video",),
+    "safetensors": (),
 }
 
 
@@ -75,12 +77,12 @@ def test_what_is_written_is_read(reader, small, tmp_path):
     targets = {"score"} if reader == "mult-pickle" else {"score", "label"}
     found = read(reader, tmp_path / "made", **OPTIONS[reader])
     same(reader, small, found, targets)
-    if reader in ("mmsa-pickle", "mmsa-fet"):
+    if reader in ("mmsa-pickle", "mmsa-fet", "safetensors"):
         assert found.names == {"label": ("negative", "neutral", "positive")}
     assert any("is missing in" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("reader", ["mmsa-pickle", "mmsa-fet", "folder", "cmu-sdk"])
+@pytest.mark.parametrize("reader", ["mmsa-pickle", "mmsa-fet", "folder", "cmu-sdk", "safetensors"])
 def test_what_one_modality_shows(reader, tmp_path):
     made = cut(making.corpus("tiny", 1, kind="unimodal"))
     writers.write(made, reader, tmp_path / "made")
@@ -98,6 +100,7 @@ def test_what_one_modality_shows(reader, tmp_path):
     [
         ("mult-pickle", {"names": making.EMOTIONS}),
         ("folder", {"binary": {name: name for name in making.EMOTIONS}}),
+        ("safetensors", {}),
         ("cmu-sdk", {"targets": {}, "binary": {name: at for at, name in enumerate(making.EMOTIONS)}}),
     ],
 )

@@ -1,14 +1,22 @@
 """What a path looks like: schema, version, and the reader for it."""
 
+import os
 import pickle
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from mmsa_core.inspection import recognition
-from mmsa_core.inspection.recognition import NUMPY_1, NUMPY_2, Looks, recognise
+from mmsa_core import making, writers
+from mmsa_core.datasets import recognition
+from mmsa_core.datasets.recognition import NUMPY_1, NUMPY_2, Looks, recognise
 
 X = np.ones((2, 3, 4), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return making.corpus("tiny", 0, ["0.2"])
 
 
 def written(tmp_path, content, protocol=4):
@@ -40,6 +48,46 @@ def test_schema_and_protocol(tmp_path, protocol):
 )
 def test_the_schema_tells_the_reader(tmp_path, content, reader):
     assert recognise(written(tmp_path, content)).reader == reader
+
+
+def test_what_mmsa_fet_writes(tmp_path, small):
+    writers.write(small, "mmsa-fet", tmp_path / "set.pkl")
+    looks = recognise(tmp_path / "set.pkl")
+    assert (looks.schema, looks.reader) == ("what MMSA-FET writes for a data set", "mmsa-fet")
+    assert "data.classes" in looks.details["classes"]
+    clip = {"text": X[0], "audio": X[0], "config": {"audio": {"tool": "librosa"}}}
+    (tmp_path / "clip.pkl").write_bytes(pickle.dumps(clip, 2))
+    looks = recognise(tmp_path / "clip.pkl")
+    assert (looks.schema, looks.reader) == ("what MMSA-FET writes for a single clip", "mmsa-fet")
+    said_only = {"text": X, "raw_text": ["config", "tools"], "id": ["a", "b"]}
+    assert recognise(written(tmp_path, said_only)).reader == "mmsa-pickle"
+
+
+def test_our_own_format(tmp_path, small):
+    writers.write(small, "safetensors", tmp_path / "ours")
+    looks = recognise(tmp_path / "ours")
+    assert (looks.schema, looks.reader) == ("our own format", "safetensors")
+    assert looks.details["made from"] == "synthetic by the reader synthetic"
+    single = recognise(tmp_path / "ours" / "test.safetensors")
+    assert single.reader is None
+    assert str(tmp_path / "ours") in single.hint
+    for name in ("train", "valid"):
+        (tmp_path / "ours" / f"{name}.safetensors").write_bytes(b"damaged")
+    assert recognise(tmp_path / "ours").schema == "our own format"
+    save_file({"a": X}, tmp_path / "ours" / "test.safetensors")
+    assert "without its header" in recognise(tmp_path / "ours").schema
+    (tmp_path / "other").mkdir()
+    save_file({"a": X}, tmp_path / "other" / "audio.safetensors")
+    assert recognise(tmp_path / "other") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    for name in ("train.safetensors", "a.csd", "b.pkl"):
+        os.mkfifo(tmp_path / name)
+        assert recognise(tmp_path / name) is None
+    (tmp_path / "a.csd").unlink()
+    assert "without its header" in recognise(tmp_path).schema
 
 
 def test_lengths_and_tokens(tmp_path):

@@ -10,13 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmsa_core.datasets import stored
+from mmsa_core.datasets.layout import ENDING
 from mmsa_core.datasets.pickled import MMSA_KEYS
 from mmsa_core.datasets.tokens import TEXT, TOKENS
 
 MODALITY_KEYS = {"text", "audio", "vision"}
-KNOWN_KEYS = MMSA_KEYS | MODALITY_KEYS | {"labels", "id", "annotations"}
+FET_KEYS = {"tool", "model"}
+"""What MMSA-FET says of an extractor, under the key `config`."""
+SPLIT_KEYS = {"train", "valid", "dev", "test"}
+KNOWN_KEYS = MMSA_KEYS | MODALITY_KEYS | FET_KEYS | SPLIT_KEYS | {"labels", "id", "annotations", "config"}
 NUMPY_1, NUMPY_2 = "numpy 1 (numpy.core)", "numpy 2 (numpy._core)"
 ARRAY_TYPE = re.compile(r"[biuf][1248]|O8|U\d+")
+NEITHER = (
+    "both schemas are a dict of splits with the keys text, audio, vision, id and labels; --reader NAME --set "
+    "data.modalities=... reads other names"
+)
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -32,6 +41,8 @@ class Looks:
     """What tells the version: by name, in words."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the reader's configuration that such a file needs."""
+    hint: str = ""
+    """What to do where no reader reads it."""
 
 
 def recognise(path: Path) -> Looks | None:
@@ -39,11 +50,24 @@ def recognise(path: Path) -> Looks | None:
     return next((found for kind in KINDS if (found := kind(path)) is not None), None)
 
 
-def safetensors_folder(path: Path) -> Looks | None:
-    """Our own format: a safetensors file for each split."""
-    if not path.is_dir() or not any((path / f"{name}.safetensors").is_file() for name in ("train", "valid", "test")):
-        return None
-    return Looks("a folder of safetensors, one file for each split", "safetensors")
+def stored_folder(path: Path) -> Looks | None:
+    """Our own format, by the header of its files; by their names alone where a header cannot be read."""
+    if path.is_file() and path.suffix == ENDING and stored.header(path) is not None:
+        whole = f"the folder has its other splits: name {path.absolute().parent}"
+        return Looks("one split of a folder that `mmsa data convert` wrote", None, hint=whole)
+    files = sorted(path.glob(f"*{ENDING}")) if path.is_dir() else []
+    for file in files:
+        if (about := stored.header(file)) is not None:
+            source = about.source
+            details = {
+                "version": f"{about.version}, by mmsa {about.mmsa}",
+                "made from": f"{source.file} by the reader {source.reader}",
+            }
+            details |= {"from SHA-256": source.sha256} if source.sha256 else {}
+            return Looks("our own format", "safetensors", details)
+    if any(file.stem in SPLIT_KEYS for file in files):
+        return Looks("a folder of safetensors, named as our format names them but without its header", "safetensors")
+    return None
 
 
 def samples_folder(path: Path) -> Looks | None:
@@ -54,7 +78,8 @@ def samples_folder(path: Path) -> Looks | None:
 
 def computational_sequences(path: Path) -> Looks | None:
     """The CMU SDK's computational sequences."""
-    files = sorted(path.glob("*.csd")) if path.is_dir() else [path] if path.suffix == ".csd" else []
+    single = path.suffix == ".csd" and path.is_file()
+    files = sorted(path.glob("*.csd")) if path.is_dir() else [path] if single else []
     if not files:
         return None
     if path.is_dir():
@@ -83,6 +108,13 @@ def plain_pickle(path: Path) -> Looks | None:
     if types:
         details["arrays"] = ", ".join(sorted(types))
     settings: dict[str, Any] = {"absent": "missing"}
+    if "config" in words and words & FET_KEYS and words & (MMSA_KEYS | MODALITY_KEYS):
+        what = "a data set" if words & SPLIT_KEYS else "a single clip"
+        if TEXT not in words and TOKENS in words:
+            settings["tokens"] = True
+        if "annotations" in words:
+            details["classes"] = "named by 'annotations'; data.classes gives their order"
+        return Looks(f"what MMSA-FET writes for {what}", "mmsa-fet", details, settings)
     if words & MMSA_KEYS:
         if words & {"audio_lengths", "vision_lengths"}:
             details["lengths"] = "given for each sample, as in MMSA's unaligned files"
@@ -96,7 +128,7 @@ def plain_pickle(path: Path) -> Looks | None:
         return Looks("a pickle in MulT's schema", "mult-pickle", details, settings)
     if words & MODALITY_KEYS:
         return Looks("a pickle in MMSA's schema, without labels", "mmsa-pickle", details, settings)
-    return Looks("a pickle of neither MMSA's nor MulT's schema", None, details)
+    return Looks("a pickle of neither MMSA's nor MulT's schema", None, details, hint=NEITHER)
 
 
 def opcodes(path: Path) -> tuple[int, set[str], set[str]]:
@@ -120,9 +152,11 @@ def start(path: Path, count: int) -> bytes:
 
 
 KINDS: list[Callable[[Path], Looks | None]] = [
-    safetensors_folder,
+    stored_folder,
     samples_folder,
     computational_sequences,
     plain_pickle,
 ]
 """Asked in this order."""
+READERS = frozenset({"safetensors", "folder", "cmu-sdk", "mmsa-fet", "mmsa-pickle", "mult-pickle"})
+"""The readers that it may name."""
