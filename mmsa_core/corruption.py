@@ -83,7 +83,9 @@ def _swapped(splits: Mapping[str, Split]) -> dict[str, Split]:
 
 
 def _second(splits: Mapping[str, Split]) -> Modality:
-    return list(splits["train"].features)[1]
+    """Of the modalities that training has."""
+    there = [m for m, x in splits["train"].features.items() if x.present().any()]
+    return there[:2][-1]
 
 
 KINDS: dict[str, Callable[[Mapping[str, Split]], dict[str, Split]]] = {

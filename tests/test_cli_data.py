@@ -185,3 +185,10 @@ def test_show_explains_every_reader(mmsa):
         assert page.startswith(f"dataset {reader} (mmsa-core ")
         assert ("path: path, required" in page) is (reader != "arrays")
     assert json.dumps("cmu-sdk")[1:-1] in mmsa("list", "datasets").output
+
+
+def test_damage_is_done_to_a_modality_that_training_has(mmsa):
+    options = ("--format", "mmsa-pickle", "--missing", "train:audio", "--corrupt", "nan")
+    assert mmsa("data", "make", "synthetic", "out", *options).exit_code == 0
+    found = json.loads(mmsa("data", "inspect", "out", "--json").stdout)["features"]["train"]
+    assert {m: each["nonfinite"]["nan"] for m, each in found.items()} == {"text": 0, "audio": 0, "vision": 3}

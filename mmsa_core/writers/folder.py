@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmsa_core.corpus import LABELS, Corpus
+from mmsa_core.errors import UserError
 from mmsa_core.writers import rows
 
 
@@ -40,7 +41,13 @@ def write(corpus: Corpus, path: Path) -> tuple[str, ...]:
 
 def target_columns(corpus: Corpus) -> dict[str, tuple[str, int | None]]:
     """Column of the table to target, and its place within the binary labels."""
-    first = next(iter(corpus.splits.values()))
+    (one, first), *others = corpus.splits.items()
+    for name, split in others:
+        if set(split.targets) != set(first.targets):
+            targets = " and ".join(f"'{n}' {', '.join(s.targets) or 'none'}" for n, s in ((one, first), (name, split)))
+            raise UserError(
+                f"the splits have different targets ({targets}), and a table has its columns for all of them"
+            )
     found: dict[str, tuple[str, int | None]] = {name: (name, None) for name in first.targets if name != LABELS}
     if LABELS in first.targets:
         count = first.targets[LABELS].shape[1]

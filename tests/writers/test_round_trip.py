@@ -165,3 +165,11 @@ def test_the_widths_of_the_sizes():
     assert making.SIZES["mosi"].samples == (1284, 229, 686)
     assert making.SIZES["mosei"].channels == {"text": 768, "audio": 74, "vision": 35}
     assert np.isclose(sum(making.SIZES["mosei"].samples), 22856)
+
+
+@pytest.mark.parametrize("reader", ["folder", "cmu-sdk"])
+def test_a_table_needs_the_same_targets_in_all_splits(reader, small, tmp_path):
+    unlabelled = {**small.splits, "test": replace(small.splits["test"], targets={})}
+    with pytest.raises(UserError, match="the splits have different targets .*'test' none"):
+        writers.write(replace(small, splits=unlabelled), reader, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
