@@ -170,6 +170,6 @@ def test_the_widths_of_the_sizes():
 @pytest.mark.parametrize("reader", ["folder", "cmu-sdk"])
 def test_a_table_needs_the_same_targets_in_all_splits(reader, small, tmp_path):
     unlabelled = {**small.splits, "test": replace(small.splits["test"], targets={})}
-    with pytest.raises(UserError, match="the splits have different targets .*'test' none"):
+    with pytest.raises(UserError, match=r"the splits have different targets .*'test' none"):
         writers.write(replace(small, splits=unlabelled), reader, tmp_path / "out")
     assert not list(tmp_path.iterdir())
