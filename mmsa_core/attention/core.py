@@ -2,8 +2,8 @@
 
 Heads are channels first: the products with the tables of weights then have the long axis where a CPU wants it,
 and take a third of the time. The tables of weights are by far the largest tensors of a step: on a CPU they are
-computed in pieces that stay in a core's cache, and again in the backward pass; on other devices, where the number of
-operations counts, small ones are kept.
+computed in pieces that stay in a core's cache. What fits one piece is kept for the backward pass, all else is computed
+again there.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from mmsa_core.attention.form import few_operations
 PIECE = 2**19
 """Attention weights of one piece on a CPU (two MiB)."""
 KEPT = 2**28
-"""Where they are computed at once, so many attention weights of a layer (one GiB) are kept for the backward pass."""
+"""Attention weights of a layer that are kept for the backward pass at most (one GiB)."""
 
 
 def attend(
@@ -36,9 +36,7 @@ def attend(
     if len(pieces) == 1:
         share = attention_weights(query, key, mask)
         kept = _kept(share, keep)
-        return torch.bmm(value, kept.mT), (share, kept) if few_operations(
-            query.device
-        ) and share.numel() <= KEPT else ()
+        return torch.bmm(value, kept.mT), (share, kept) if share.numel() <= KEPT else ()
     seen = torch.empty_like(query)
     for at in pieces:
         share = attention_weights(query[at], key[at], _part(mask, at, heads))
