@@ -113,7 +113,7 @@ class DistillerConfig(ComponentConfig):
 class Distiller(nn.Module, ABC):
     """A training-time loss term of (student, teacher, batch); dropped at inference.
 
-    It may own parameters, which an optimiser of their own trains to minimise the term.
+    It may own parameters, which are trained to minimise the term: as the student's, or by an optimiser of their own.
     """
 
     Config: ClassVar[type[DistillerConfig]] = DistillerConfig

@@ -49,7 +49,10 @@ def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:
                 f"{', '.join(f'{n} ({len(s)} rows)' for n, s in corpus.splits.items()) or 'none'}. "
                 "Training needs train, valid and test with at least one row each."
             )
-    used = replace(corpus, splits={name: corpus.splits[name] for name in SPLITS})
+    left_out = [f"{name} ({len(split)} rows)" for name, split in corpus.splits.items() if name not in SPLITS]
+    notes = (f"splits that are neither train, valid nor test are not used: {', '.join(left_out)}",) if left_out else ()
+    splits = {name: corpus.splits[name] for name in SPLITS}
+    used = replace(corpus, splits=splits, notes=(*corpus.notes, *notes))
     return prepare(used, recipe.data, tuple(recipe.model.encoders), recipe.task)
 
 

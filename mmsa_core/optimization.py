@@ -21,6 +21,7 @@ class Updates:
         self.parameters = trainable(network)
         rates, others = by_rate(network, train.lr), []
         self._all = list(self.parameters)
+        self._learned: set[nn.Parameter] = set()
         for label, term in terms.modules.items():
             if own := trainable(term):
                 self._all += own
@@ -47,6 +48,7 @@ class Updates:
         """Add the gradients of a mini-batch's objective, then clip each element of the sum, as DMD's code does."""
         found = torch.autograd.grad(total, self._all, allow_unused=True)
         learned = [(p, g) for p, g in zip(self._all, found, strict=True) if g is not None]
+        self._learned.update(p for p, _ in learned)
         for parameter, _ in learned:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -58,9 +60,13 @@ class Updates:
         """Clip the norm of the network's gradient, move along the gradients and forget them."""
         if self.train.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.train.clip)
+        for parameter in self._all:
+            if parameter not in self._learned:
+                parameter.grad = None  # what no loss asked for stays as it is, whatever it was moved by before
+        self._learned.clear()
         for each in self.optimizers:
             each.step()
-            each.zero_grad(set_to_none=False)  # they stay where they are: one operation instead of one each
+            each.zero_grad(set_to_none=False)  # the others stay where they are: one operation instead of one each
 
     def validated(self, loss: float | None) -> None:
         """An epoch ended with this loss on validation."""

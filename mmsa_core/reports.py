@@ -128,8 +128,15 @@ def predict(
             click.echo(f"note: {note}", err=True)
     network, task = loaded.model.to(device), loaded.recipe.task
     header, rows = ["id", "split", "seen"], []
+    known = {modality for part in corpus.splits.values() for modality in part.features}
+    if not known & set(loaded.channels):
+        raise UserError(
+            f"{file}: has {', '.join(sorted(known)) or 'no modality'}, but the run reads {', '.join(loaded.channels)}. If "
+            "these are other names of the same, convert the file under the run's names and predict from the folder: "
+            "mmsa data convert FILE FOLDER --set 'data.modalities={our name: key in the file}'"
+        )
     for modality in loaded.channels:
-        if not any(modality in part.features for part in corpus.splits.values()):
+        if modality not in known:
             click.echo(f"note: {modality} is not in the file and counts as missing", err=True)
     for name, part in corpus.splits.items():
         if split in (None, name):
@@ -160,12 +167,22 @@ def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
         )
     needed = dict(looks.settings) if looks is not None and looks.reader == reader else {}
     settings = trained_with.model_dump() if kind.Config is type(trained_with) else {"name": reader} | needed
+    if kind.Config is not type(trained_with):
+        settings |= _names(trained_with, kind.Config)
     settings |= {"path": file} | ({"absent": "missing"} if "absent" in kind.Config.model_fields else {})
     if looks is not None and looks.reader == reader != trained_with.name:
         click.echo(f"note: read as {reader}: {looks.schema}", err=True)
     config = kind.Config.model_validate(settings)
     corpus: Corpus = kind(config).load()
     return corpus
+
+
+def _names(trained_with: DatasetConfig, other: type[DatasetConfig]) -> dict[str, Any]:
+    """What the run calls its modalities, where it was set and another reader maps names too."""
+    fields = type(trained_with).model_fields
+    own = {key: getattr(trained_with, key) for key in ("modalities", "tokens") if key in fields}
+    defaults = {key: fields[key].get_default(call_default_factory=True) for key in own}
+    return {key: value for key, value in own.items() if value != defaults[key] and key in other.model_fields}
 
 
 def _reader(trained_with: DatasetConfig, looks: Looks | None) -> str:

@@ -1,9 +1,11 @@
 """From a corpus to batches: what is refused, skipped, mapped and cut."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from mmsa_core import batching, data
+from mmsa_core import batching, data, registry
 from mmsa_core.components import DatasetConfig
 from mmsa_core.corpus import SCORE, Corpus, Split
 from mmsa_core.errors import UserError
@@ -120,3 +122,11 @@ def test_ids_that_repeat_get_masks_of_their_own():
     twice = Split(("a", "a", "b"), {})
     assert len(set(twice.key.tolist())) == 3
     assert twice.key.tolist() == Split(("a", "a", "b"), {}).key.tolist()
+
+
+def test_splits_of_other_names_are_said_to_be_unused(make):
+    recipe = make.tiny()
+    corpus = registry.datasets.get("synthetic")(recipe.data).load()
+    more = replace(corpus, splits={**corpus.splits, "Train": corpus.splits["test"]})
+    (note,) = set(data.load(recipe, more).notes) - set(data.load(recipe, corpus).notes)
+    assert note == "splits that are neither train, valid nor test are not used: Train (11 rows)"

@@ -103,3 +103,20 @@ def test_both_forms_are_the_same_data(mmsa, made):
             done = mmsa("evaluate", run, "--protocol", "inter", *settings)
             assert done.exit_code == 0, done.output
             assert ("another SHA-256" in done.output.replace("\n", " ")) is (form == "safetensors")
+
+
+def test_names_that_a_run_gave_hold_for_other_formats_or_the_file_is_refused(mmsa, made):
+    """`words` and so on are ours: a pickle's keys are mapped as in training, of another pickle too."""
+    names = "{words: text, voice: audio, face: vision}"
+    encoders = "{words: {name: pooled}, voice: {name: pooled}, face: {name: pooled}}"
+    more = ["--set", f"data.modalities={names}", "--set", f"model.encoders={encoders}"]
+    train(mmsa, "mmsa-pickle", "mmsa-pickle", "run", *more)
+    wanted = rows(mmsa("predict", "run/seed-1111", "mmsa-pickle"))
+    assert [row[2] for row in rows(mmsa("predict", "run/seed-1111", "mult-pickle"))] == [row[2] for row in wanted]
+    done = mmsa("data", "convert", "mmsa-pickle", "renamed", "--set", f"data.modalities={names}")
+    assert done.exit_code == 0, done.output
+    assert [row[2] for row in rows(mmsa("predict", "run/seed-1111", "renamed"))] == [row[2] for row in wanted]
+    refused = mmsa("predict", "run/seed-1111", "safetensors")
+    assert refused.exit_code == 2
+    assert "has audio, text, vision, but the run reads words, voice, face" in refused.stderr
+    assert not refused.stdout

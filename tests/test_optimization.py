@@ -198,8 +198,7 @@ def test_own_rates_follow_the_schedule_by_hand():
     assert updates.set_rates(done=1, total=2) == pytest.approx(0.25)
     assert [group["lr"] for group in updates.optimizers[0].param_groups] == pytest.approx([0.005, 0.25])
     before = {name: p.clone() for name, p in network.named_parameters()}
-    for parameter in network.parameters():
-        parameter.grad = torch.ones_like(parameter)
+    updates.add(torch.stack([parameter.sum() for parameter in network.parameters() if parameter.requires_grad]).sum())
     updates.update()
     moved = {name: (before[name] - p).flatten()[0].item() for name, p in network.named_parameters()}
     assert moved["encoders.x.pretrained.weight"] == pytest.approx(0.005, abs=1e-6)
@@ -231,3 +230,18 @@ def test_own_optimizers_of_terms_follow_the_schedule():
         updates.validated(loss)
     assert updates.set_rates(0, 1) == 0.25
     assert [each.param_groups[0]["lr"] for each in updates.optimizers] == [0.25, 0.125]
+
+
+def test_what_no_loss_asks_for_is_not_moved_by_what_moved_it_before():
+    network = nn.ModuleList([Scale(), Scale()])
+    updates = Updates(Train(epochs=1, batch_size=1, lr=0.1, weight_decay=0.1), network, Terms())
+    updates.add(network[0].w.sum() + network[1].w.sum())
+    updates.update()
+    before = network[1].w.item()
+    updates.add(network[0].w.sum())
+    updates.update()
+    assert network[1].w.item() == before
+    updates.add(network[1].w.sum())  # accumulated: the first mini-batch asks for one, the second for the other
+    updates.add(network[0].w.sum())
+    updates.update()
+    assert network[1].w.item() < before

@@ -17,7 +17,7 @@ import numpy as np
 from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 
-RATIO, FLOOR = 1000, 64 << 20
+RATIO, FLOOR = 100, 64 << 20
 """The entries of a file, and one chunk, may be so many times as large as the file, and at least so many bytes."""
 DEFLATE = 1
 FILTERS = {DEFLATE, 2, 3, 32000}

@@ -61,6 +61,8 @@ class Folder(Dataset):
         digest = sha256(content)
         found = table.read(path, content)
         ids = found.column(config.id, "data.id")
+        if "" in ids:
+            raise UserError(f"{found.place(ids.index(''), config.id)}: empty; give the sample a name")
         read = {m: self._modality(root, found, source, ids, digest) for m, source in config.modalities.items()}
         new = config.absent == "missing" and config.split not in found.columns
         named = ["test"] * len(ids) if new else found.column(config.split, "data.split")

@@ -48,7 +48,9 @@ def _json(data: Any) -> list[tuple[str, str]]:
         raise ValueError(f"a {type(data).__name__}")
     if all(isinstance(split, str) for split in data.values()):
         return list(data.items())
-    pairs = [(video, split) for split, videos in data.items() if isinstance(videos, list) for video in videos]
-    if len(pairs) < sum(map(len, data.values())) or not all(isinstance(video, str) for video, _ in pairs):
+    if not all(isinstance(videos, list) for videos in data.values()):
+        raise ValueError("a split that is no list of names")
+    pairs = [(video, split) for split, videos in data.items() for video in videos]
+    if not all(isinstance(video, str) for video, _ in pairs):
         raise ValueError("a split that is no list of names")
     return pairs

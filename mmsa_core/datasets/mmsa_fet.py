@@ -20,6 +20,8 @@ from mmsa_core.datasets.tokens import TOKENS
 from mmsa_core.datasets.unpickle import read
 from mmsa_core.errors import UserError
 
+RATIO, FLOOR = 100, 1 << 24
+"""Numbers that padding may add up to: so many times what a list holds, and at least so many."""
 SETTINGS = ("config", "align")
 """Keys of a file, or of a single clip, that are no columns."""
 
@@ -68,7 +70,15 @@ def _packed(split: dict[str, Any], padding: str) -> dict[str, Any]:
         lengths, widths = [len(x) for x in listed], {x.shape[1] for x in listed if len(x)}
         if len(widths) != 1 or any(x.dtype.kind not in "biuf" for x in listed):
             continue
-        values = np.zeros((len(listed), max(lengths), widths.pop()))
+        (width,) = widths
+        padded, stored = len(listed) * max(lengths) * width, sum(lengths) * width
+        if padded > max(RATIO * stored, FLOOR):
+            raise UserError(
+                f"'{key}': its longest sequence has {max(lengths)} frames, and all {len(listed)} padded to it would "
+                f"take {padded // stored} times what is there, which is refused; cut it where the file was made, or "
+                "write a folder (data.name: folder), which needs no padding"
+            )
+        values = np.zeros((len(listed), max(lengths), width))
         for row, x in enumerate(listed):
             values[row, (max(lengths) - len(x) if padding == "start" else 0) :][: len(x)] = x
         found[key] = values.swapaxes(1, 2) if key == TOKENS else values

@@ -40,10 +40,17 @@ def by_video(entries: Mapping[str, Frames], where: str) -> dict[str, Frames]:
 
 def of_labels(entries: Mapping[str, Frames]) -> Iterator[Segment]:
     """The samples of a file of labels; intervals that the SDK takes as empty are none."""
+    given: set[str] = set()
     for name, frames in entries.items():
         for at, ((start, end), row) in enumerate(zip(frames.intervals, frames.features, strict=True)):
             if end - start >= alignment.EPSILON:
                 numbered = name if "[" in name and len(frames.intervals) == 1 else f"{name}[{at}]"
+                if numbered in given:
+                    raise UserError(
+                        f"labels: two intervals are both sample '{numbered:.80}', one of the entry with that name and "
+                        f"one of the entry '{numbered.split('[')[0]:.80}'; name them apart"
+                    )
+                given.add(numbered)
                 yield Segment(numbered, name.split("[")[0], float(start), float(end), row)
 
 

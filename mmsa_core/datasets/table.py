@@ -107,8 +107,9 @@ def _parquet(path: Path, content: bytes) -> Table:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         claimed = file.metadata.num_rows * file.metadata.num_columns
-        if claimed > max(RATIO * len(content), FLOOR):
-            raise UserError(f"{path}: claims {claimed} cells in {len(content)} bytes, which is refused")
+        groups = (file.metadata.row_group(n) for n in range(file.metadata.num_row_groups))
+        if max(claimed, sum(group.total_byte_size for group in groups)) > max(RATIO * len(content), FLOOR):
+            raise UserError(f"{path}: claims far more content than its {len(content)} bytes can hold, which is refused")
         names: list[str] = file.schema_arrow.names
         cells: list[list[str]] = [[] for _ in names]
         left = max(RATIO * len(content), FLOOR)

@@ -7,6 +7,9 @@ import numpy as np
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.inspection.blocks import Array
 
+CLASSES = 1000
+"""Class numbers that are counted; a trap speaks of larger ones."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -44,13 +47,15 @@ def targets(corpus: Corpus) -> Targets:
     label = {n: s.targets[LABEL].cpu().numpy() for n, s in corpus.splits.items() if LABEL in s.targets}
     labels = {n: s.targets[LABELS].cpu().numpy() for n, s in corpus.splits.items() if LABELS in s.targets}
     edges = bins(np.concatenate([np.zeros(0, dtype=np.float32), *scores.values()]))
-    count = max((int(values.max()) + 1 for values in label.values() if len(values)), default=0)
+    count = min(CLASSES, max((int(values.max()) + 1 for values in label.values() if len(values)), default=0))
     width = max((values.shape[1] for values in labels.values()), default=0)
     return Targets(
         edges=edges,
         scores={name: scored(values, edges) for name, values in scores.items()},
         names=named(corpus.names.get(LABEL, ()), count, "class"),
-        classes={n: tuple(np.bincount(v[v >= 0], minlength=count).tolist()) for n, v in label.items()},
+        classes={
+            n: tuple(np.bincount(v[(v >= 0) & (v < CLASSES)], minlength=count).tolist()) for n, v in label.items()
+        },
         label_names=named(corpus.names.get(LABELS, ()), width, "label"),
         positives={n: tuple((v == 1).sum(axis=0).tolist()) for n, v in labels.items()},
     )

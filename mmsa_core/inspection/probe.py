@@ -16,6 +16,7 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
 from mmsa_core.inspection.blocks import Array, blocks, pooled, present, width
+from mmsa_core.inspection.labels import CLASSES
 from mmsa_core.inspection.shared import group
 from mmsa_core.types import Modality
 
@@ -58,6 +59,8 @@ def probe(corpus: Corpus, modality: Modality, train: str = "train") -> Probe | N
     if len(rows) < FEWEST_TRAIN:
         return None
     classes = int(split.targets[LABEL].max()) + 1 if target == LABEL else 0
+    if classes > CLASSES:
+        return None
     x, y = pooled(split, modality)[rows].astype(np.float64), _columns(split, target, classes)[rows]
     centre, spread = x.mean(axis=0), x.std(axis=0)
 

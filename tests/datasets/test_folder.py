@@ -118,7 +118,7 @@ def test_a_parquet_table_reads_as_the_csv_does(root):
 
 def test_a_parquet_table_that_claims_too_many_cells(root):
     pq.write_table(pa.table({"id": pa.array(["a"] * 2_000_000).dictionary_encode()}), root / "many.parquet")
-    with pytest.raises(UserError, match="claims 2000000 cells in"):
+    with pytest.raises(UserError, match="claims far more content than its"):
         load(root, table="many.parquet")
 
 
@@ -265,3 +265,17 @@ def test_zip_bombs_are_refused_before_they_unpack(root):
     (root / "audio" / "a.npz").write_bytes(bomb.getvalue())
     with pytest.raises(UserError, match="compressed in another way"):
         load(root)
+
+
+def test_a_sample_without_a_name_is_refused(root):
+    text = (root / "samples.csv").read_text().splitlines()
+    text[1] = text[1][text[1].index(",") :]
+    (root / "samples.csv").write_text("\n".join(text))
+    with pytest.raises(UserError, match="empty; give the sample a name"):
+        load(root)
+
+
+def test_a_parquet_cell_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(root):
+    pq.write_table(pa.table({"id": ["x" * 150_000_000]}), root / "cell.parquet", compression="zstd")
+    with pytest.raises(UserError, match="claims far more content than its"):
+        load(root, table="cell.parquet")

@@ -166,3 +166,15 @@ def test_another_schema(load):
         load({"test": {"audio": np.ones((1, 2, 3)), "text": np.ones((1, 2, 3))}, "config": SETTINGS})
     with pytest.raises(UserError, match="expected a dict of splits"):
         load({"config": SETTINGS})
+
+
+def test_a_list_that_padding_would_blow_up_is_refused(tmp_path):
+    nothing = np.zeros((0, 1), dtype=np.float32)
+    made = {
+        "id": [f"a{n}" for n in range(50_000)],
+        "audio": [np.ones((10_000, 1), dtype=np.float32), *[nothing] * 49_999],
+    }
+    path = tmp_path / "long.pkl"
+    path.write_bytes(pickle.dumps({"train": made}))
+    with pytest.raises(UserError, match="50000 padded to it would take 50000 times what is there"):
+        MmsaFet(MmsaFet.Config(path=path, modalities={"audio": "audio"})).load()

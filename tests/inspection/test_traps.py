@@ -96,6 +96,14 @@ def test_whole_scores_of_a_scale_are_not_swapped(by_hand, clean):
     assert by_hand.warned(clean(score, score)) == {}
 
 
+def test_class_numbers_that_are_no_classes(by_hand, clean):
+    label = torch.arange(60) % 3
+    label[7] = 2**31 - 1  # nothing of that size is made
+    found = by_hand.warned(clean({"targets": {"label": label}}))
+    assert list(found) == ["class-numbers"]
+    assert found["class-numbers"].found.startswith("class numbers up to 2147483647 in train; those from 1000 on")
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_signs_that_disagree_with_classes(by_hand, clean, classes):
     score = torch.tensor(np.random.default_rng(1).uniform(-3, 3, 60).round(1), dtype=torch.float32)

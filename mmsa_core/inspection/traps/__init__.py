@@ -13,6 +13,7 @@ TRAPS: tuple[Trap, ...] = (
     sharing.shared_splits,
     targets.swapped_labels,
     targets.swapped_signs,
+    targets.class_numbers,
     values.covarep_inf,
     values.nonfinite,
     holes.absent_in_train,

@@ -4,6 +4,7 @@ import numpy as np
 
 from mmsa_core.corpus import LABEL, SCORE, Corpus
 from mmsa_core.inspection.facts import Facts
+from mmsa_core.inspection.labels import CLASSES
 from mmsa_core.inspection.traps.warning import Warned
 
 FEWEST = 10
@@ -25,6 +26,23 @@ def swapped_labels(corpus: Corpus, _: Facts) -> list[Warned]:
             "The columns of scores and classes look swapped: a regression on them learns class numbers.",
             "Look at the labels where the file was made; train on them as classes (task={kind: classification, "
             "classes: 3}) or put the columns right.",
+        )
+    ]
+
+
+def class_numbers(corpus: Corpus, _: Facts) -> list[Warned]:
+    """Classes with numbers that are no classes, such as ids."""
+    tops = {n: int(s.targets[LABEL].max()) for n, s in corpus.splits.items() if LABEL in s.targets and len(s)}
+    beyond = {name: top for name, top in tops.items() if top >= CLASSES}
+    if not beyond:
+        return []
+    return [
+        Warned(
+            "class-numbers",
+            f"class numbers up to {', '.join(f'{top} in {name}' for name, top in beyond.items())}; those from "
+            f"{CLASSES} on are not counted above",
+            "A classifier has an output for each number up to the largest.",
+            "Look whether the column holds classes at all; number them from 0 where the file was made.",
         )
     ]
 
