@@ -131,8 +131,8 @@ def predict(
     known = {modality for part in corpus.splits.values() for modality in part.features}
     if not known & set(loaded.channels):
         raise UserError(
-            f"{file}: has {', '.join(sorted(known)) or 'no modality'}, but the run reads {', '.join(loaded.channels)}. If "
-            "these are other names of the same, convert the file under the run's names and predict from the folder: "
+            f"{file}: has {', '.join(sorted(known)) or 'no modality'}, but the run reads {', '.join(loaded.channels)}. "
+            "If these are other names of the same, convert the file under the run's names and predict from the folder: "
             "mmsa data convert FILE FOLDER --set 'data.modalities={our name: key in the file}'"
         )
     for modality in loaded.channels:
