@@ -32,6 +32,9 @@ def by_video(entries: Mapping[str, Frames], where: str) -> dict[str, Frames]:
     for video, found in groups.items():
         if len({frames.features.shape[1] for frames in found}) > 1:
             raise UserError(f"{where}: the entries of video '{video:.80}' have features of different widths")
+        if len(found) == 1 and (np.diff(found[0].intervals[:, 0]) >= 0).all():
+            joined[video] = found[0]  # long features are not copied
+            continue
         intervals = np.concatenate([frames.intervals for frames in found])
         order = np.argsort(intervals[:, 0], kind="stable")
         joined[video] = Frames(intervals[order], np.concatenate([frames.features for frames in found])[order])

@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from mmsa_core.corpus import Split
+from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
 
 Array = NDArray[Any]
 Present = NDArray[np.bool_]
-ROWS = 256
-"""Rows of a block: what is computed of it stays small whatever the corpus' size."""
+ROWS, NUMBERS = 256, 2**24
+"""Rows of a block, and numbers that it is padded to (64 MiB), at most, but one row at least: what is computed of it
+stays small whatever the corpus' size."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,22 @@ class Block:
 
 def blocks(split: Split, modality: Modality) -> Iterator[Block]:
     """The rows of a modality, padded within a block at most."""
-    row = torch.arange(len(split))
-    for start in range(0, len(split), ROWS):
-        features, observed = split.features[modality].rows((row >= start) & (row < start + ROWS)).padded()
+    sequences, row = split.features[modality], torch.arange(len(split))
+    for start, stop in _extents(sequences):
+        features, observed = sequences.rows((row >= start) & (row < stop)).padded()
         yield Block(start, features.numpy(), observed.numpy())
+
+
+def _extents(sequences: Sequences) -> Iterator[tuple[int, int]]:
+    """First and last row of each block."""
+    first, longest = 0, 0
+    for row, length in enumerate(sequences.lengths.tolist()):
+        longest = max(longest, length)
+        if row - first == ROWS or (row > first and (row - first + 1) * longest * sequences.channels > NUMBERS):
+            yield first, row
+            first, longest = row, length
+    if first < len(sequences):
+        yield first, len(sequences)
 
 
 def width(split: Split, modality: Modality) -> int:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsa_core.corpus import Split
 from mmsa_core.inspection import blocks, leakage
 from mmsa_core.inspection.features import features
 from mmsa_core.inspection.identity import copies, digests, fingerprint
@@ -214,3 +215,21 @@ def test_values_as_large_as_they_get(by_hand):
     found = features(by_hand.split(["a"], text=[[[most, 1.0], [-most, 1.0]]]), "text")
     assert (found.low, found.high, found.nonfinite.count) == (-most, most, 0)
     assert found.deviations[-1] == pytest.approx(most)
+
+
+def test_blocks_are_bounded_by_rows_and_by_what_they_are_padded_to(monkeypatch):
+    monkeypatch.setattr(blocks, "ROWS", 3)
+    monkeypatch.setattr(blocks, "NUMBERS", 8)
+    lengths = torch.tensor([1, 1, 1, 1, 9, 1, 0, 4, 2, 1])
+    x = torch.arange(9) < lengths.unsqueeze(1)
+    split = Split.padded(tuple("abcdefghij"), {"x": x.unsqueeze(2).float()}, {"x": x})
+    found = list(blocks.blocks(split, "x"))
+    assert [(block.start, *block.features.shape[:2]) for block in found] == [
+        (0, 3, 1),
+        (3, 1, 1),
+        (4, 1, 9),
+        (5, 2, 1),
+        (7, 2, 4),
+        (9, 1, 1),
+    ]
+    assert sum(block.observed.sum() for block in found) == lengths.sum()
