@@ -90,3 +90,11 @@ def pooled(split: Split, modality: Modality) -> Array:
         total = np.where(seen, block.features, 0).sum(axis=1, dtype=np.float64)
         found[block.start : block.start + len(total)] = total / np.maximum(block.observed.sum(axis=1), 1)[:, None]
     return found
+
+
+def tokens(split: Split, modality: Modality) -> bool:
+    """Whether frames are token ids with mask and segment, of which a mean says nothing."""
+    if width(split, modality) != 3:
+        return False
+    first = next((block.frames for block in blocks(split, modality) if block.observed.any()), np.zeros((0, 3)))
+    return bool(len(first) and (first == np.floor(first)).all() and (first[:, 1] == 1).all())

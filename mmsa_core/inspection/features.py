@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mmsa_core.corpus import Split
-from mmsa_core.inspection.blocks import Array, Block, blocks, dtype, width
+from mmsa_core.inspection.blocks import Array, Block, blocks, dtype, tokens, width
 from mmsa_core.inspection.columns import Columns
 from mmsa_core.types import Modality
 
@@ -68,7 +68,8 @@ class Features:
     low: float | None
     high: float | None
     deviations: tuple[float, ...]
-    """Smallest, quartiles and largest standard deviation of the columns that are not constant; empty without any."""
+    """Smallest, quartiles and largest standard deviation of the columns that are not constant; empty without any,
+    and of token ids, which are no amounts."""
 
 
 def features(split: Split, modality: Modality) -> Features:
@@ -111,7 +112,7 @@ def features(split: Split, modality: Modality) -> Features:
         late_starts=late,
         low=low,
         high=high,
-        deviations=columns.deviations(),
+        deviations=() if tokens(split, modality) else columns.deviations(),
     )
 
 

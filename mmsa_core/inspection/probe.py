@@ -15,7 +15,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, KFold
 
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
-from mmsa_core.inspection.blocks import Array, blocks, pooled, present, width
+from mmsa_core.inspection.blocks import Array, pooled, present, tokens
 from mmsa_core.inspection.labels import CLASSES
 from mmsa_core.inspection.shared import group
 from mmsa_core.types import Modality
@@ -86,14 +86,6 @@ def probe(corpus: Corpus, modality: Modality, train: str = "train") -> Probe | N
             held[name] = (int(at.sum()), correlation(answer, _columns(other, target, classes)[at]))
     in_sample = correlation(whole.predict(x).reshape(len(x), -1), y)
     return Probe(target, len(rows), by_video, in_sample, correlation(guessed, y), held)
-
-
-def tokens(split: Split, modality: Modality) -> bool:
-    """Whether frames are token ids with mask and segment, of which a mean says nothing."""
-    if width(split, modality) != 3:
-        return False
-    first = next((block.frames for block in blocks(split, modality) if block.observed.any()), np.zeros((0, 3)))
-    return bool(len(first) and (first == np.floor(first)).all() and (first[:, 1] == 1).all())
 
 
 def correlation(guessed: Array, target: Array) -> float:

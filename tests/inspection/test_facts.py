@@ -233,3 +233,10 @@ def test_blocks_are_bounded_by_rows_and_by_what_they_are_padded_to(monkeypatch):
         (9, 1, 1),
     ]
     assert sum(block.observed.sum() for block in found) == lengths.sum()
+
+
+def test_token_ids_have_no_scale():
+    ids = torch.tensor([[101.0, 7.0, 102.0], [101.0, 9.0, 102.0]])
+    x, seen = torch.stack([ids, torch.ones(2, 3), torch.zeros(2, 3)], dim=2), torch.ones(2, 3, dtype=torch.bool)
+    assert features(Split.padded(("a", "b"), {"text": x}, {"text": seen}), "text").deviations == ()
+    assert features(Split.padded(("a", "b"), {"text": x + 0.5}, {"text": seen}), "text").deviations
