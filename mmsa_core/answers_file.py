@@ -11,12 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from mmsa_core import checkpoint
 from mmsa_core.corpus import Split
 from mmsa_core.protocol import Protocol
 from mmsa_core.recipe import Recipe
+from mmsa_core.scores import Answers
 
 FOLDER = "answers"
 FORMAT = 1
@@ -58,26 +57,30 @@ class Asked:
         return self.folder / FOLDER / f"{self.protocol.name}-{self.split_name}-{key}.safetensors"
 
 
-def read(asked: Asked) -> dict[str, Tensor] | None:
-    """The logits of each condition, if they were kept."""
+def read(asked: Asked) -> dict[str, Answers] | None:
+    """The answers in each condition, if they were kept."""
     about = asked.about()
     path = asked.path(about)
     if not path.is_file():
         return None
     tensors, _ = checkpoint.read_tensors(path)
-    names = [f"{number}" for number in range(len(asked.protocol.conditions))]
-    if sorted(tensors) != sorted(names):
-        return None
-    return {condition: tensors[name] for condition, name in zip(asked.protocol.conditions, names, strict=True)}
+    return {
+        condition: Answers(*(tensors[f"{number}.{field}"] for field in Answers._fields))
+        for number, condition in enumerate(asked.protocol.conditions)
+    }
 
 
-def write(asked: Asked, logits: Mapping[str, Tensor]) -> None:
+def write(asked: Asked, answers: Mapping[str, Answers]) -> None:
     """Keep the answers; a file of the same name says the same."""
     about = asked.about()
     path = asked.path(about)
     path.parent.mkdir(exist_ok=True)
-    numbered = {f"{number}": tensor for number, tensor in enumerate(logits.values())}
-    checkpoint.write_tensors(path, numbered, about | {"conditions": list(logits)})
+    tensors = {
+        f"{number}.{field}": tensor
+        for number, each in enumerate(answers.values())
+        for field, tensor in each._asdict().items()
+    }
+    checkpoint.write_tensors(path, tensors, about | {"conditions": list(answers)})
 
 
 def digest(path: Path) -> str:

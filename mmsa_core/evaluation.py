@@ -17,7 +17,7 @@ from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
 from mmsa_core.protocol import Protocol, average
 from mmsa_core.recipe import Recipe
-from mmsa_core.scores import Scores, answers
+from mmsa_core.scores import Answers, Scores, answers
 from mmsa_core.tasks import TaskBase
 
 Values = dict[str, float | None]
@@ -50,7 +50,7 @@ class Evaluated:
     def values(self, scores: Scores, condition: str) -> Values:
         """The metrics of one seed under one condition."""
         rows = scores.rows[condition]
-        return self.task.metrics(scores.logits[condition][rows], scores.target[rows], scores.threshold)
+        return self.task.metrics(scores.answers[condition].logits[rows], scores.target[rows], scores.threshold)
 
     def averages(self, found: dict[str, Values]) -> dict[str, Values]:
         """The protocol's averages of the metrics of its conditions."""
@@ -121,7 +121,7 @@ def evaluate(
             ids=split.ids,
             target=task.target(split).cpu(),
             threshold=run.results.get("threshold"),
-            logits=_logits(run, Asked(run.folder, protocol, split_name, moved, prepared.digest, run.recipe), command),
+            answers=_answers(run, Asked(run.folder, protocol, split_name, moved, prepared.digest, run.recipe), command),
             rows=rows,
         )
         for run in runs
@@ -131,7 +131,7 @@ def evaluate(
     return Evaluated(folder, recipe, protocol, split_name, split, target, prepared.digest, scores)
 
 
-def _logits(run: Loaded, asked: Asked, command: str) -> dict[str, Tensor]:
+def _answers(run: Loaded, asked: Asked, command: str) -> dict[str, Answers]:
     known = answers_file.read(asked)
     if known is not None:
         return known

@@ -8,11 +8,13 @@ always runs on batches of one shape.
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from mmsa_core.availability import availability
 from mmsa_core.batching import batches, full_lengths
 from mmsa_core.corpus import Split
 from mmsa_core.missing import Draw
@@ -20,6 +22,16 @@ from mmsa_core.model import Model
 from mmsa_core.protocol import Condition
 from mmsa_core.tasks.base import Threshold
 from mmsa_core.types import Batch, Encoded, Modality, filled
+
+
+class Answers(NamedTuple):
+    """What a student says of each sample in one condition, and what it saw of it (see `availability`)."""
+
+    logits: Float[Tensor, "samples width"]
+    subset: Int64[Tensor, " samples"]
+    """The code of the modalities that were seen."""
+    share: Float[Tensor, " samples"]
+    """The share of holes in them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Scores:
     ids: tuple[str, ...]
     target: Tensor
     threshold: Threshold
-    logits: Mapping[str, Float[Tensor, "samples width"]]
+    answers: Mapping[str, Answers]
     rows: Mapping[str, Bool[Tensor, " samples"]]
 
 
@@ -64,13 +76,13 @@ class Encodings:
 
 def answers(
     network: Model, split: Split, conditions: Mapping[str, Condition], draw: Draw, size: int, reuse: bool = True
-) -> dict[str, Float[Tensor, "samples width"]]:
-    """Logits of every sample under every condition, in eval mode, on the CPU.
+) -> dict[str, Answers]:
+    """What the network says of every sample under every condition, in eval mode, on the CPU.
 
     Without `reuse` the network runs anew for each condition.
     """
     training, size = network.training, min(size, len(split))
-    parts: dict[str, list[Tensor]] = {name: [] for name in conditions}
+    parts: dict[str, list[Answers]] = {name: [] for name in conditions}
     network.eval()
     with torch.inference_mode():
         for batch in batches(split, None, size, lengths=full_lengths(split, network)):
@@ -79,6 +91,7 @@ def answers(
             run: Callable[[Batch], Tensor] = Encodings(network) if reuse else lambda seen: network(seen).logits
             for name, condition in conditions.items():
                 kept.append(condition(whole, draw))
-                parts[name].append(run(kept[-1])[: len(batch)].cpu())
+                found = (run(kept[-1]), *availability(kept[-1]))
+                parts[name].append(Answers(*(tensor[: len(batch)].cpu() for tensor in found)))
     network.train(training)
-    return {name: torch.cat(found) for name, found in parts.items()}
+    return {name: Answers(*map(torch.cat, zip(*found, strict=True))) for name, found in parts.items()}

@@ -32,9 +32,10 @@ def test_reuse_changes_no_bit(trained, name):
         answers(run.model, split, protocol.conditions, protocol.source(0), 4, reuse) for reuse in (True, False)
     )
     assert list(reused) == list(protocol.conditions)
-    for condition, logits in reused.items():
-        assert logits.shape == (len(split), run.recipe.task.width)
-        assert logits.equal(anew[condition]), condition
+    for condition, found in reused.items():
+        assert found.logits.shape == (len(split), run.recipe.task.width)
+        for one, other in zip(found, anew[condition], strict=True):
+            assert one.equal(other), condition
 
 
 def test_a_modality_is_encoded_once_for_each_mask(trained, monkeypatch):
@@ -59,6 +60,9 @@ def test_answers_are_kept_and_counted_once(trained, monkeypatch):
     monkeypatch.setattr(evaluation, "answers", None)  # nothing is computed again
     again = evaluation.evaluate([run], prepared, "test", inter, CPU)
     assert again.summary() == first.summary()
+    for name, found in again.scores[0].answers.items():
+        for one, other in zip(found, first.scores[0].answers[name], strict=True):
+            assert one.equal(other)
     assert test_log.count(run.folder) == before + 1
 
 
@@ -100,7 +104,7 @@ def test_natural_patterns_are_samples(trained):
     evaluated = evaluation.evaluate([run], prepared, "test", natural, CPU)
     found = evaluated.summary()
     assert found["samples_of"] == {"all": 11, "text+vision": 4, "text+audio+vision": 7}
-    score = run.recipe.task.score(evaluated.scores[0].logits["all"])
+    score = run.recipe.task.score(evaluated.scores[0].answers["all"].logits)
     error = (score - whole.targets["score"]).abs()
     by_hand = {"text+vision": error[some].mean().item(), "text+audio+vision": error[~some].mean().item()}
     for name, value in by_hand.items():
