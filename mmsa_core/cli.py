@@ -10,6 +10,7 @@ import click
 
 from mmsa_core.cli_command import SET, command
 from mmsa_core.cli_data import data
+from mmsa_core.cli_masks import masks
 from mmsa_core.errors import UserError
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(data)
+main.add_command(masks)
 
 
 @main.command()

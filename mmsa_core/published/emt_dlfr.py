@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmsa_core.published import tfr_net
 
 RATES = tuple(n / 10 for n in range(11))
+AVERAGE = ("auilc", "area")
 SEEDS = (111, 1111, 11111)
 
 

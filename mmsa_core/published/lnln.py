@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmsa_core.published import tfr_net
 
 RATES = tuple(n / 10 for n in range(10))
+AVERAGE = ("avg{n}", "mean")
 SEED = 1111
 
 
