@@ -145,7 +145,8 @@ def _references(setting: Setting) -> dict[str, dict[str, float | None]]:
 
 def _evaluate(recipe: Recipe, student: Model, splits: Mapping[str, Split], folder: Path) -> dict[str, Any]:
     """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
-    task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
+    task, size = recipe.task, recipe.evaluate.batch_size
+    masker = assemble.masker(recipe, splits["train"])
     numbers = range(recipe.train.valid_draws if masker else 1)
     draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in ("valid", "test")}
     threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))
@@ -191,6 +192,9 @@ def anchored(recipe: Recipe) -> Recipe:
     path = getattr(recipe.data, "path", None)
     if isinstance(path, Path):
         update["data"] = recipe.data.model_copy(update={"path": _absolute(path)})
+    replayed = getattr(recipe.masker, "path", None)
+    if recipe.masker is not None and isinstance(replayed, Path):
+        update["masker"] = recipe.masker.model_copy(update={"path": _absolute(replayed)})
     update["model"] = _anchored_section(recipe.model)
     if isinstance(recipe.teacher, TrainedTeacher) and recipe.teacher.model is not None:
         update["teacher"] = recipe.teacher.model_copy(update={"model": _anchored_section(recipe.teacher.model)})
