@@ -1,0 +1,18 @@
+"""The log of the test split's evaluations."""
+
+import json
+from datetime import datetime
+
+from mmsa_core import test_log
+
+
+def test_each_evaluation_is_a_line(tmp_path):
+    assert test_log.count(tmp_path) == 0
+    test_log.record(tmp_path, "train", "mmsa train a.yaml", ["test_masked", "test_complete"])
+    test_log.record(tmp_path, "protocol inter", "mmsa évaluer\nrun", ("text", "audio"))
+    assert test_log.count(tmp_path) == 2
+    first, second = map(json.loads, (tmp_path / "test_evaluations.jsonl").read_text(encoding="utf-8").splitlines())
+    assert datetime.fromisoformat(first.pop("when")).tzinfo is not None
+    assert first == {"command": "mmsa train a.yaml", "what": "train", "conditions": ["test_masked", "test_complete"]}
+    assert second["command"] == "mmsa évaluer\nrun"
+    assert second["conditions"] == ["text", "audio"]
