@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from mmsa_core import metrics
 from mmsa_core.statistics import counted
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=25, deadline=None)
 sizes = st.integers(1, 12)
 grid = st.integers(-8, 8).map(lambda k: k / 2)  # ties and zeros
 scores = st.one_of(grid, st.floats(-5, 5, width=32))
