@@ -9,7 +9,7 @@ from mmsa_core import checkpoint, data, recipe_file, recording, registry
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.experiment import free_folder
-from mmsa_core.published import recording as published_recording
+from mmsa_core.published_masks import recording as published_recording
 from mmsa_core.recipe import Recipe
 
 

@@ -10,8 +10,8 @@ import yaml
 
 from mmsa_core import data, manifest, missing, protocol_file, recipe_file
 from mmsa_core.corpus import Split
-from mmsa_core.published import CODES, tfr_net
-from mmsa_core.published.recording import stored_length
+from mmsa_core.published_masks import CODES, tfr_net
+from mmsa_core.published_masks.recording import stored_length
 from mmsa_core.recording import drawn
 from mmsa_core.sequences import Sequences
 

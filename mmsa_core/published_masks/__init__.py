@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.published import emt_dlfr, gcnet, imder, lnln, tfr_net
+from mmsa_core.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
 
 
 class Code(Protocol):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
-from mmsa_core.published import CODES
+from mmsa_core.published_masks import CODES
 from mmsa_core.recording import Recorded
 from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
