@@ -40,8 +40,8 @@ def of_protocol(recipe: Recipe, prepared: data.Data, name: str, split: str) -> t
     chosen = prepared.splits[split]
     protocol = protocol_file.get(name, tuple(prepared.channels), chosen)
     samples = _replayable(protocol)
-    for masker in (masker for condition in protocol.conditions.values() for masker in condition.maskers):
-        masker.prepare(prepared.splits["train"], assemble.raw(recipe.model))
+    for condition in protocol.conditions.values():
+        condition.prepare(prepared.splits["train"], assemble.raw(recipe.model))
     source, size = protocol.source(recipe.evaluate.seed), recipe.evaluate.batch_size
     found = [
         Recorded(label, drawn(condition, chosen, source, size) if condition.maskers else None, condition.at)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -178,3 +179,20 @@ def test_samples_keep_their_keys_when_others_are_left_out(here, pickled):
     found = manifest.read(next((here.folder / "masks").glob("*.safetensors")))
     assert "2" not in found.ids
     assert torch.equal(found.key, missing.keys(found.ids))
+
+
+def test_protocols_of_noise_and_delay(here):
+    """They are evaluated with the training split's deviations, the same whenever they are asked."""
+    text = "name: n\nconditions: {loud: [{name: noise, deviations: 2}], late: [{name: late, frames: 2}], plain: []}\n"
+    (here.folder / "own.yaml").write_text(text)
+    here("train", "recipe.yaml", "--out", "run")
+    for name, size in (("a", 256), ("b", 5)):
+        size = f"evaluate.batch_size={size}"
+        here("evaluate", "run", "--protocol", "own.yaml", "--split", "valid", "--json", f"{name}.json", "--set", size)
+        shutil.rmtree(here.folder / "run" / "seed-1" / "answers")
+    first, second = (json.loads((here.folder / f"{name}.json").read_text())["conditions"] for name in "ab")
+    assert first["loud"] != first["plain"]
+    assert first["late"] != first["plain"]
+    for name, values in first.items():
+        for metric, value in values.items():
+            assert value["mean"] == pytest.approx(second[name][metric]["mean"], abs=1e-5), (name, metric)
