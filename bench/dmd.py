@@ -118,7 +118,7 @@ class Ours:
     """The recipe's network and terms, and the trainer that `mmsa train` uses."""
 
     def __init__(self, recipe: Recipe, corpus: data.Data) -> None:
-        stages = Stages(recipe, corpus, recipe.seeds[0], torch.device("cpu"), Watcher())
+        stages = Stages(recipe, corpus.training, recipe.seeds[0], torch.device("cpu"), Watcher())
         self.trainer, _ = stages.student()
 
     def reads(self, batch: Batch) -> Batch:

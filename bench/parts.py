@@ -118,7 +118,7 @@ class Parts:
         """The stages at a batch size; gradient norms, which are logged every 50th step only, are left out."""
         train = self.recipe.train.model_copy(update={"batch_size": batch})
         recipe = self.recipe.model_copy(update={"train": train, "log": Log(gradients_every=0)})
-        return Stages(recipe, self.data, self.seed, CPU, Watcher())
+        return Stages(recipe, self.data.training, self.seed, CPU, Watcher())
 
     @property
     def seed(self) -> int:

@@ -119,9 +119,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
-def save_model(path: Path, model: Model, channels: Mapping[Modality, int], lengths: Mapping[Modality, int]) -> None:
+def save_model(path: Path, model: Model, channels: Mapping[Modality, int]) -> None:
     """Weights and statistics of a network, with the sizes that its recipe does not say."""
-    write_tensors(path, model.state_dict(), {"channels": dict(channels), "lengths": dict(lengths)})
+    write_tensors(path, model.state_dict(), {"channels": dict(channels), "lengths": dict(model.lengths)})
 
 
 def seed_folders(folder: Path) -> list[Path]:

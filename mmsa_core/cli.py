@@ -4,25 +4,13 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mmsa_core.cli_command import SET, command
+from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_data import data
+from mmsa_core.cli_train import train
 from mmsa_core.errors import UserError
-
-RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-RUN = click.argument("run", type=click.Path(path_type=Path))
-DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-
-
-def seeds_given(_: Any, __: Any, text: str | None) -> list[int] | None:
-    """The value of `--seeds`."""
-    try:
-        return None if text is None else [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: expected whole numbers and commas, such as 1111,1112,1113") from error
 
 
 @click.group()
@@ -35,31 +23,7 @@ def main() -> None:
 
 
 main.add_command(data)
-
-
-@main.command()
-@RECIPE
-@SET
-@click.option(
-    "--seeds", metavar="A,B,..", callback=seeds_given, help="Seeds, one run for each; overrides the recipe's."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder for the runs (default: runs/NAME, then runs/NAME-2)."
-)
-@DEVICE
-@command
-def train(recipe: Path, overrides: tuple[str, ...], seeds: list[int] | None, out: Path | None, device: str) -> None:
-    """Train RECIPE for every seed and evaluate it."""
-    from mmsa_core import experiment, recipe_file
-    from mmsa_core.devices import pick
-    from mmsa_core.display import Display
-
-    if seeds is not None:
-        overrides = (*overrides, f"seeds={seeds}")
-    found = recipe_file.load(recipe, overrides)
-    display = Display()
-    folder = experiment.train(found, out, pick(device), " ".join(["mmsa", *sys.argv[1:]]), display)
-    display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
+main.add_command(train)
 
 
 @main.command()

@@ -4,12 +4,16 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from mmsa_core.errors import UserError
 
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path))
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
 )

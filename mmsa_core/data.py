@@ -22,6 +22,22 @@ NO_DRAW = Draw("none", 0)
 
 
 @dataclass(frozen=True)
+class Training:
+    """All that stages and trainers are given: the test split cannot be reached from here.
+
+    `lengths` are the longest sequences of train and valid. `limits` are those of all splits: a network whose size or
+    results depend on how far a sample is padded is built for them, or it could not read the test split. These numbers,
+    and for such networks alone, are all that training knows of the test split.
+    """
+
+    train: Split
+    valid: Split
+    channels: Mapping[Modality, int]
+    lengths: Mapping[Modality, int]
+    limits: Mapping[Modality, int]
+
+
+@dataclass(frozen=True)
 class Data:
     """Checked splits of the modalities that a model reads, in the recipe's order."""
 
@@ -32,6 +48,13 @@ class Data:
     notes: tuple[str, ...]
     origin: str | None = None
     """Of what was converted: the digest of what it was converted from."""
+
+    @property
+    def training(self) -> Training:
+        """What training may look at."""
+        train, valid = self.splits["train"], self.splits["valid"]
+        lengths = {m: max(split.features[m].longest for split in (train, valid)) for m in self.channels}
+        return Training(train, valid, self.channels, lengths, self.lengths)
 
 
 def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:

@@ -47,6 +47,10 @@ class Display(Watcher):
         """The next seed begins."""
         self.console.print(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})", highlight=False)
 
+    def of_seed(self, seed: int, line: str) -> None:
+        """A line that the process of a seed printed."""
+        self._line(f"seed {seed} | {line}")
+
     def begin(self, stage: str, epochs: int, steps: int) -> None:
         self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:

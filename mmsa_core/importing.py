@@ -70,8 +70,8 @@ def run(name: str, path: Path, out: Path, overrides: Sequence[str], command: str
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     checkpoint.write_json(folder / "provenance.json", about)
     checkpoint.write_json(folder / "results.json", {"conditions": {}, "threshold": None})
-    channels, lengths = ({m: sizes[m] for m in model.encoders} for sizes in (imported.channels, imported.lengths))
-    checkpoint.save_model(folder / "student.safetensors", model, channels, lengths)  # the last: now it is a run
+    channels = {m: imported.channels[m] for m in model.encoders}
+    checkpoint.save_model(folder / "student.safetensors", model, channels)  # the last: now it is a run
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,6 @@
 """The stages of one seed: the teacher (trained, loaded or averaged), then the student with its loss terms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,15 @@ from mmsa_core.runner import Trainer, Watcher
 from mmsa_core.tasks import NoTask
 from mmsa_core.teacher import Average, Fixed, Myself, Teacher, ensemble
 from mmsa_core.terms import Terms
-from mmsa_core.types import Batch, Outputs
+from mmsa_core.types import Batch, Modality, Outputs
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What the stages of one seed need: recipe, data on the device, seed, and who watches."""
+    """What the stages of one seed need: recipe, data on the device without the test split, seed, and who watches."""
 
     recipe: Recipe
-    data: data.Data
+    data: data.Training
     seed: int
     device: torch.device
     watcher: Watcher
@@ -34,12 +34,12 @@ class Stages:
     @property
     def train(self) -> Split:
         """The training split."""
-        return self.data.splits["train"]
+        return self.data.train
 
     @property
     def valid(self) -> Split:
         """The validation split."""
-        return self.data.splits["valid"]
+        return self.data.valid
 
     def rehearse(self) -> None:
         """Build everything and run it once on a few samples, so that parts that do not fit are found now.
@@ -57,7 +57,7 @@ class Stages:
             teacher = self._fixed(stand_in.eval().requires_grad_(False), stand_in)
         else:
             teacher, _ = self.teacher(network, keep=False)
-        logits, target = self._try(network, teacher, self.modules())
+        logits, target = self._try(network, teacher, self.modules(network))
         measured = ["loss", *self.recipe.task.metrics(logits, target)]
         for where, select in self._selects().items():
             if select not in measured:
@@ -67,7 +67,7 @@ class Stages:
         """The student's trainer, ready to fit, and the teacher's network where it was trained for it."""
         network = self.network(self.recipe.model, "student", self.train)
         teacher, taught = self.teacher(network)
-        modules = self.modules()
+        modules = self.modules(network)
         self._try(network, teacher, modules)  # gives lazy modules their sizes
         return self.trainer(network, teacher, modules), taught
 
@@ -88,7 +88,7 @@ class Stages:
             recipe.train,
             self.seed,
             teacher=teacher,
-            masker=assemble.masker(recipe),
+            masker=assemble.masker(recipe, self.train),
             terms=terms,
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
@@ -103,8 +103,9 @@ class Stages:
                 f"teacher.model.encoders: '{unknown[0]}' is not among the modalities that model.encoders names: "
                 f"{', '.join(self.data.channels)}"
             )
-        channels = {m: self.data.channels[m] for m in section.encoders}
-        network = assemble.model(section, self.recipe.task, channels, self.data.lengths, derive(self.seed, role))
+        network = self._built(section, role, self.data.limits)  # refuses what could not be tested
+        if not network.fixed_length and self.data.lengths != self.data.limits:
+            network = self._built(section, role, self.data.lengths)
         network = network.to(self.device)
         if section.init is not None:
             run = earlier.folder(section.init.run, self.seed, "model.init")
@@ -112,9 +113,13 @@ class Stages:
         network.fit_statistics(train, scale=self.recipe.data.normalize == "standard")
         return network
 
-    def modules(self) -> nn.ModuleDict:
-        """The loss terms beside the task's."""
-        return assemble.distillers(self.recipe, self.data.channels, self.data.lengths, self.seed).to(self.device)
+    def _built(self, section: ModelSection, role: str, lengths: Mapping[Modality, int]) -> Model:
+        channels = {m: self.data.channels[m] for m in section.encoders}
+        return assemble.model(section, self.recipe.task, channels, lengths, derive(self.seed, role))
+
+    def modules(self, student: Model) -> nn.ModuleDict:
+        """The loss terms beside the task's, for a student of these sizes."""
+        return assemble.distillers(self.recipe, self.data.channels, student.lengths, self.seed).to(self.device)
 
     def teacher(self, student: Model, keep: bool = True) -> tuple[Teacher | None, Model | None]:
         """The teacher that the recipe asks for, and its network where it was trained here."""
@@ -150,7 +155,7 @@ class Stages:
         """A step on a few samples without learning from it; logits and targets."""
         lengths = batching.lengths_of(self.train, network)
         probe = next(batching.batches(self.train, self.recipe.task, min(4, len(self.train)), lengths=lengths))
-        masker = assemble.masker(self.recipe)
+        masker = assemble.masker(self.recipe, self.train)
         network.eval()
         with torch.no_grad():
             outputs = network(masker(probe, data.NO_DRAW) if masker else probe)
@@ -184,7 +189,7 @@ class Stages:
             self.watcher.note(f"the teacher learns from the {len(train)} training samples with every modality")
         network = self.network(chosen.model or self.recipe.model, "teacher", train)
         settings = chosen.train or self.recipe.train
-        masks = assemble.masker(self.recipe) if chosen.validate_on == "masked" else None
+        masks = assemble.masker(self.recipe, self.train) if chosen.validate_on == "masked" else None
         Trainer(
             "teacher",
             network,

@@ -73,7 +73,7 @@ class Heard:
 
 def stages(recipe, heard=None):
     """The stages of a recipe's first seed, on the CPU."""
-    return Stages(recipe, data.load(recipe), recipe.seeds[0], torch.device("cpu"), heard or Heard())
+    return Stages(recipe, data.load(recipe).training, recipe.seeds[0], torch.device("cpu"), heard or Heard())
 
 
 def fitted(recipe):
@@ -91,6 +91,6 @@ class Tools:
     tiny, corrkd, stages, fitted, Heard = map(staticmethod, (tiny, corrkd, stages, fitted, Heard))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     return Tools

@@ -70,7 +70,7 @@ def test_a_result_does_not_depend_on_the_batch(make, fusion, encoders, fixed):
     network, split = stages.network(recipe.model, "student", stages.train).eval(), stages.train
     assert network.fixed_length is fixed
     lengths = batching.lengths_of(split, network)
-    assert (lengths == stages.data.lengths) if fixed else lengths is None
+    assert (lengths == stages.data.limits) if fixed else lengths is None
     whole, _ = predict(network, split, recipe.task, [data.NO_DRAW], None, size=22)
     with torch.no_grad():
         for size in (1, 3):

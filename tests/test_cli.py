@@ -14,7 +14,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from mmsa_core import registry
+from mmsa_core import experiment, registry
 from mmsa_core.cli import main
 
 RECIPE = """\
@@ -576,13 +576,32 @@ def test_damaged_runs(trained, mmsa):
         assert name in mmsa.refused("evaluate", copy)
 
 
-@pytest.mark.parametrize("seeds", ["a,b", "", "1,", "1;2", "1.5"])
+@pytest.mark.parametrize("seeds", ["a,b", "", ",", "1,,2", "1;2", "1.5", "0", "-1"])
 def test_bad_seeds(mmsa, seeds):
     result = mmsa("train", "recipe.yaml", "--seeds", seeds)
     assert result.exit_code == 2
     assert "--seeds" in result.stderr
     assert "such as 1111,1112,1113" in result.stderr
+    assert "a count from 1 to 100" in result.stderr
     assert "each seed once, found 1, 1" in mmsa.refused("train", "recipe.yaml", "--seeds", "1,1")
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [("3", [1, 2, 3]), ("1", [1]), ("7,", [7]), ("101", [101]), ("2,1", [2, 1]), ("-1,", [-1])]
+)
+def test_seeds_by_number_or_by_name(mmsa, monkeypatch, given, seeds):
+    monkeypatch.setattr(experiment, "train", lambda recipe, *_, **__: found.append(recipe.seeds) or "runs/none")
+    found = []
+    said = mmsa.ok("train", "recipe.yaml", "--seeds", given).stdout
+    assert found == [tuple(seeds)]
+    assert ("seeds: 1, 2, 3\n" in said) is (given == "3")
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5", ""])
+def test_bad_jobs(mmsa, jobs):
+    result = mmsa("train", "recipe.yaml", "--jobs", jobs)
+    assert result.exit_code == 2
+    assert "expected a number from 1, or auto" in result.stderr
 
 
 def test_debug_shows_the_traceback(mmsa):

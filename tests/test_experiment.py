@@ -16,6 +16,7 @@ from mmsa_core import (
     metrics,
     protocol_file,
     scores,
+    seed_run,
     tracking,
 )
 from mmsa_core.checkpoint import atomic
@@ -40,7 +41,7 @@ def test_a_run_folder(make, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["results.json", "seed-3", "seed-4"]
     one = folder / "seed-3"
     expected = ["distillers.safetensors", "metrics.jsonl", "predictions.csv", "provenance.json", "recipe.yaml"]
-    expected += ["results.json", "student.safetensors", "teacher.safetensors"]
+    expected += ["results.json", "student.safetensors", "teacher.safetensors", "test_evaluations.jsonl"]
     assert sorted(path.name for path in one.iterdir()) == expected
     assert yaml.safe_load((one / "recipe.yaml").read_text())["seeds"] == [3]
     about = json.loads((one / "provenance.json").read_text())
@@ -210,7 +211,7 @@ def test_wandb_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, caps
     def refuse(*args, **kwargs):
         raise RuntimeError("no network")
 
-    monkeypatch.setattr(experiment, "WandbTracker", refuse)
+    monkeypatch.setattr(seed_run, "WandbTracker", refuse)
     folder = run(make.tiny(track={"wandb": {}}), tmp_path / "out")
     assert (folder / "seed-1" / "results.json").is_file()
     assert "tracker wandb failed and is switched off; training goes on (no network)" in capsys.readouterr().out

@@ -143,7 +143,7 @@ def test_a_run_that_starts_from_another(make, tmp_path, monkeypatch, pretrained,
     assert loaded.recipe.model.init.run == pretrained
     name = "encoders.text.convolution.weight"
     torch.testing.assert_close(loaded.model.state_dict()[name], weights_of(pretrained / "seed-1")[name])
-    critics = make.stages(recipe).modules().state_dict()
+    critics = (found := make.stages(recipe)).modules(found.network(recipe.model, "student", found.train)).state_dict()
     found, _ = checkpoint.read_tensors(one / "distillers.safetensors")
     assert all(torch.allclose(found[name], critics[name], atol=0.05) for name in critics)
 

@@ -219,7 +219,7 @@ def test_a_run_on_cuda_is_close_to_one_on_the_cpu(make):
         recipe, heard, device = make.corrkd(), make.Heard(), torch.device(name)
         loaded = data.load(recipe)
         on_device = {n: batching.to_device(s, device) for n, s in loaded.splits.items()}
-        found = Stages(recipe, data.replace(loaded, splits=on_device), 1, device, heard)
+        found = Stages(recipe, data.replace(loaded, splits=on_device).training, 1, device, heard)
         trainer, _ = found.student()
         trainer.network.eval()
         values, seen = trainer.losses(next(batching.batches(found.train, recipe.task, 8)), 1)

@@ -1,0 +1,87 @@
+"""An experiment that goes on: which of its seeds are finished, and whether they are of this recipe and these data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmsa_core import checkpoint, recipe_file
+from mmsa_core.errors import UserError
+from mmsa_core.initialization import listed
+from mmsa_core.recipe import Recipe
+from mmsa_core.seed_run import Setting
+
+UNCOMPARED = ("seeds", "track", "data.path")
+"""What makes no other experiment: which seeds there are, where they are logged, where the same data lie."""
+
+
+def begun(out: Path) -> bool:
+    """Whether a folder holds an experiment."""
+    return any(True for _ in _begun(out))
+
+
+def finished(setting: Setting) -> list[int]:
+    """The seeds in the experiment's folder that are trained and evaluated.
+
+    Raises:
+        UserError: where a seed is of another recipe or of other data.
+    """
+    found = []
+    for seed, folder in sorted(_begun(setting.out)):
+        _check(folder, setting)
+        if is_finished(folder):
+            found.append(seed)
+    if found:
+        setting.display.note(f"finished, and kept as they are: {', '.join(f'seed-{seed}' for seed in found)}")
+    return found
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run folder of a seed holds a student and its results."""
+    return all((folder / name).is_file() for name in ("student.safetensors", "results.json"))
+
+
+def make_room(setting: Setting, seeds: Sequence[int]) -> None:
+    """Set the folders of seeds that were not finished aside; nothing in them is lost."""
+    for folder in [setting.folder(seed) for seed in seeds if setting.folder(seed).exists()]:
+        numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
+        aside = next(path for path in numbered if not path.exists())
+        folder.rename(aside)
+        setting.display.note(f"{folder.name} was not finished and is trained anew; what there was is in {aside}")
+
+
+def differences(there: Recipe, here: Recipe) -> list[str]:
+    """The fields in which two recipes differ."""
+    one, other = (dict(_flat(recipe.model_dump(mode="json"))) for recipe in (there, here))
+    return [
+        f"{key} is {one.get(key, 'absent')} there, {other.get(key, 'absent')} here"
+        for key in dict.fromkeys((*one, *other))
+        if one.get(key, KeyError) != other.get(key, KeyError) and not key.startswith(UNCOMPARED)
+    ]
+
+
+def _begun(out: Path) -> Iterator[tuple[int, Path]]:
+    for folder in out.glob("seed-*"):
+        number = folder.name.removeprefix("seed-")
+        if number.removeprefix("-").isdecimal() and (folder / "recipe.yaml").is_file():
+            yield int(number), folder
+
+
+def _check(folder: Path, setting: Setting) -> None:
+    """Refuse to go on with an experiment that is another one."""
+    remedy = "Nothing was changed; name a new folder with --out, or give what it was begun with"
+    if changed := differences(recipe_file.load(folder / "recipe.yaml"), setting.recipe):
+        raise UserError(f"--resume: {folder} is of another recipe: {listed(changed)}. {remedy}")
+    if not (folder / "provenance.json").is_file():
+        return  # interrupted before it was written
+    there, here = checkpoint.read_json(folder / "provenance.json").get("data_sha256"), setting.data.digest
+    if there != here:
+        raise UserError(f"--resume: {folder} is of other data: their SHA-256 is {there} there, {here} here. {remedy}")
+
+
+def _flat(data: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; an empty mapping is a value."""
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{start}{key}.")
+        else:
+            yield f"{start}{key}", value

@@ -1,0 +1,128 @@
+"""One seed of an experiment: its teacher, its student, their evaluation, and the run folder of all that."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file, test_log
+from mmsa_core.components import Masker
+from mmsa_core.corpus import Corpus, Split
+from mmsa_core.display import Display
+from mmsa_core.missing import Draw
+from mmsa_core.model import Model
+from mmsa_core.recipe import Recipe
+from mmsa_core.runner import Fit, predict
+from mmsa_core.stages import Stages
+from mmsa_core.tasks import NoTask
+from mmsa_core.tracking import JsonLines, Trackers, WandbTracker
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all seeds of an experiment share."""
+
+    recipe: Recipe
+    data: data.Data
+    device: torch.device
+    out: Path
+    command: str
+    display: Display
+
+    def folder(self, seed: int) -> Path:
+        """Where a seed's run goes."""
+        return self.out / f"seed-{seed}"
+
+
+def prepare(
+    recipe: Recipe, device: torch.device, out: Path, command: str, display: Display, corpus: Corpus | None = None
+) -> Setting:
+    """Load the recipe's data (or take a corpus from memory), and what can be there to the device."""
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    loaded = data.load(recipe, corpus)
+    splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
+    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display)
+
+
+def run(setting: Setting, seed: int) -> dict[str, Any]:
+    """Train teacher and student with one seed, evaluate the student, and write the run folder."""
+    recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
+    folder = setting.folder(seed)
+    folder.mkdir(parents=True)
+    began = time.perf_counter()
+    checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+    about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
+    stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display)
+    about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
+    checkpoint.write_json(folder / "provenance.json", about)
+    trackers = Trackers(setting.display.warn)
+    trackers.add("metrics.jsonl", lambda: JsonLines(folder / "metrics.jsonl"))
+    if recipe.track.wandb is not None:
+        wandb = recipe.track.wandb
+        trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
+    setting.display.trackers = trackers
+    student, fit = train(stages, folder)
+    results = (
+        _validated(recipe, fit) if isinstance(recipe.task, NoTask) else _evaluate(setting, recipe, student, folder)
+    )
+    results |= {"seed": seed, "best_epoch": fit.best_epoch, "epochs": fit.epochs, "selected_by": recipe.train.select}
+    checkpoint.write_json(folder / "results.json", results)
+    checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
+    trackers.finish(results)
+    return results
+
+
+def train(stages: Stages, folder: Path) -> tuple[Model, Fit]:
+    """Train teacher and student and write their weights; of the data this sees train and valid alone."""
+    trainer, taught = stages.student()
+    fit = trainer.fit(stages.train, stages.valid)
+    recipe, channels = stages.recipe, stages.data.channels
+    if taught is not None:
+        read = {m: width for m, width in channels.items() if m in taught.encoders}
+        checkpoint.save_model(folder / "teacher.safetensors", taught, read)
+    if len(trainer.terms.modules):
+        checkpoint.write_tensors(folder / "distillers.safetensors", trainer.terms.modules.state_dict(), {})
+        edges.draw(folder, trainer.network, trainer.terms.modules, stages.valid, recipe, stages.watcher.warn)
+    checkpoint.save_model(folder / "student.safetensors", trainer.network, channels)
+    return trainer.network, fit
+
+
+def _validated(recipe: Recipe, fit: Fit) -> dict[str, Any]:
+    """All that there is to say of a student without a task: the loss that its epoch was picked by."""
+    loss = fit.best_value if math.isfinite(fit.best_value) else None
+    name = "valid_complete" if recipe.masker is None else "valid_masked"
+    return {"threshold": None, "conditions": {name: {"loss": loss}}}
+
+
+def _evaluate(setting: Setting, recipe: Recipe, student: Model, folder: Path) -> dict[str, Any]:
+    """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
+    task, size, splits = recipe.task, recipe.evaluate.batch_size, setting.data.splits
+    masker = assemble.masker(recipe, splits["train"])
+    numbers = range(recipe.train.valid_draws if masker else 1)
+    draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in ("valid", "test")}
+    threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))
+
+    def measured(name: str, draw: Draw, hide: Masker | None) -> dict[str, float | None]:
+        return task.metrics(*predict(student, splits[name], task, [draw], hide, size), threshold)
+
+    test_log.record(folder, "train", setting.command, ["test_masked", "test_complete"] if masker else ["test_complete"])
+    found = {}
+    for name in ("valid", "test"):
+        if masker:
+            found[f"{name}_masked"] = metrics.average([measured(name, draw, masker) for draw in draws[name]])
+        found[f"{name}_complete"] = measured(name, data.NO_DRAW, None)
+    logits, _ = predict(student, splits["test"], task, [data.NO_DRAW], None, size)
+    write_predictions(folder / "predictions.csv", task, splits["test"], logits)
+    return {"threshold": threshold, "conditions": found}
+
+
+def write_predictions(path: Path, task: Any, split: Split, logits: torch.Tensor) -> None:
+    """One row per sample: id, the modalities that it has, prediction, target."""
+    columns, target = task.prediction(logits), task.target(split).tolist()
+    flat = [" ".join(map(str, value)) if isinstance(value, list) else value for value in target]
+    rows = zip(split.ids, data.seen(split), *columns.values(), flat, strict=True)
+    checkpoint.write_csv(path, ["id", "seen", *columns, "target"], rows)

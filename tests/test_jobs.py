@@ -1,0 +1,130 @@
+"""Seeds in processes of their own: the same numbers as in one, and what happens when one or all of them end early."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from mmsa_core import checkpoint, experiment, jobs, recipe_file, registry
+from mmsa_core.display import Display
+from mmsa_core.errors import UserError
+
+CPU = torch.device("cpu")
+WRITTEN = ("student", "teacher", "distillers")
+
+
+def train(recipe, folder, display=None, **options):
+    return experiment.train(recipe, folder, CPU, "test", display or Display(), **options)
+
+
+def test_the_numbers_of_one_process_to_the_byte(make, tmp_path, capsys):
+    recipe = make.corrkd(seeds=[1, 2])
+    serial = train(recipe, tmp_path / "serial")
+    capsys.readouterr()
+    parallel = train(recipe, tmp_path / "parallel", processes=2)
+    names = [f"seed-{seed}/{name}.safetensors" for seed in (1, 2) for name in WRITTEN]
+    names += [f"seed-{seed}/{name}" for seed in (1, 2) for name in ("metrics.jsonl", "results.json", "predictions.csv")]
+    for name in [*names, "results.json"]:
+        assert (serial / name).read_bytes() == (parallel / name).read_bytes(), name
+    lines = capsys.readouterr().out.splitlines()
+    assert {"seed 1 (1 of 2)", "seed 2 (2 of 2)"} <= set(lines)
+    for seed in (1, 2):
+        (first, *_, last) = [line for line in lines if line.startswith(f"seed {seed} | ")]
+        assert first.startswith(f"seed {seed} | teacher epoch 1/2 | task ")
+        assert last.startswith(f"seed {seed} | student epoch 2/2 | cpd ")
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "threads", "device", "seeds", "number"),
+    [
+        (8, None, 1, "cpu", 5, 5),
+        (4, None, 1, "cpu", 5, 4),
+        (8, None, 3, "cpu", 5, 2),
+        (2, None, 4, "cpu", 5, 1),
+        (8, None, 1, "cuda", 5, 1),
+        (8, 3, 1, "cuda", 5, 3),
+        (1, 4, 1, "cpu", 5, 4),
+        (8, 6, 1, "cpu", 2, 2),
+        (8, None, 1, "cpu", 0, 1),
+    ],
+)
+def test_how_many_at_once(make, monkeypatch, cores, asked, threads, device, seeds, number):
+    monkeypatch.setattr(jobs, "cores", lambda: cores)
+    assert jobs.number(asked, make.tiny(threads=threads), torch.device(device), range(seeds)) == number
+
+
+def test_a_corpus_in_memory_is_trained_on_in_this_process(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "Job", lambda *_: pytest.fail("a process was started"))
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 1, "batch_size": 22})
+    corpus = registry.datasets.get("synthetic")(recipe.data).load()
+    folder = train(recipe, tmp_path / "out", corpus=corpus, processes=2)
+    assert [path.name for path in checkpoint.seed_folders(folder)] == ["seed-1", "seed-2"]
+
+
+class InTheWay(Display):
+    """Puts a file where seed 2 belongs, as soon as it begins."""
+
+    def __init__(self, out):
+        super().__init__()
+        self.out = out
+
+    def seed(self, seed, seeds):
+        if seed == 2:
+            (self.out / "seed-2").write_text("mine")
+
+
+def test_a_seed_that_fails_stops_no_other(make, tmp_path):
+    recipe, out = make.tiny(seeds=[1, 2, 3]), tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(UserError) as caught:
+        train(recipe, out, InTheWay(out), processes=2)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("seed 2: ")
+    assert "File exists" in first
+    assert second == f"seed-1 finished and kept in {out}; with the same recipe --resume goes on"
+    assert not (out / "seed-3").exists()
+    assert not (out / "results.json").exists()
+
+
+class Killed(Display):
+    """Kills the process of the first seed that prints something."""
+
+    def of_seed(self, seed, line):
+        super().of_seed(seed, line)
+        for process in multiprocessing.active_children():
+            process.kill()
+
+
+def test_a_process_that_is_killed_is_reported(make, tmp_path):
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 10**6, "batch_size": 22})
+    with pytest.raises(UserError, match=r"its process ended with signal SIGKILL; .* fewer --jobs"):
+        train(recipe, tmp_path / "out", Killed(), processes=2)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_first(make, tmp_path, how):
+    """Ctrl-C, or the end of the first process whatever its cause."""
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 10**6, "batch_size": 22})
+    (tmp_path / "recipe.yaml").write_text(recipe_file.dump(recipe))
+    command = [sys.executable, "-m", "mmsa_core", "train", "recipe.yaml", "--jobs", "2", "--out", "out"]
+    with (tmp_path / "said").open("w") as said:
+        first = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=said, stderr=said)
+    while not all((tmp_path / "out" / f"seed-{seed}" / "metrics.jsonl").exists() for seed in (1, 2)):
+        assert first.poll() is None, (tmp_path / "said").read_text()
+        time.sleep(0.05)
+    first.send_signal(how)
+    first.wait()
+    while True:
+        try:
+            os.killpg(first.pid, 0)  # raises when none of its processes is left
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert (tmp_path / "out" / "seed-1" / "recipe.yaml").exists()
