@@ -29,7 +29,10 @@ main.add_command(train)
 @main.command()
 @RUN
 @click.option(
-    "--protocol", "protocols", multiple=True, help="inter (modality subsets) or intra (frame rates); both by default."
+    "--protocol",
+    "protocols",
+    multiple=True,
+    help="A name that `mmsa protocols` lists, or a YAML file; inter and intra by default.",
 )
 @click.option("--split", default="test", show_default=True, type=click.Choice(["valid", "test"]))
 @click.option(
@@ -160,3 +163,21 @@ def schema() -> None:
             except UserError as error:
                 click.echo(f"warning: left out: {error}", err=True)
     click.echo(json.dumps(Recipe.model_json_schema(), indent=2))
+
+
+@main.command()
+@click.argument("name", required=False)
+@command
+def protocols(name: str | None) -> None:
+    """List the protocols, or print NAME as YAML."""
+    from mmsa_core import protocol_file
+
+    known = protocol_file.shipped()
+    if name is not None:
+        protocol_file.load(name)
+        click.echo(known.get(protocol_file.SHORT.get(name, name)) or Path(name).read_text(encoding="utf-8"), nl=False)
+        return
+    for each in known:
+        about = protocol_file.load(each).about.split()
+        short = next((f" (or {key})" for key, value in protocol_file.SHORT.items() if value == each), "")
+        click.echo(f"{each}{short}\n  {' '.join(about)}")

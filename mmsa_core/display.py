@@ -111,9 +111,10 @@ class Display(Watcher):
         task: TaskBase,
         rows: Mapping[str, Mapping[str, Any]],
         references: Mapping[str, Mapping[str, float | None]],
+        first: Sequence[str] = (),
     ) -> None:
-        """Conditions by headline metrics; F1 and AUC in percent as the field prints them."""
-        columns = headline(task, rows)
+        """Conditions by metrics, the `first` ones and the task's; F1 and AUC in percent as the field prints them."""
+        columns = headline(task, rows, first)
         table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
         table.add_column(corner, no_wrap=True)
         for name in columns:  # a heading of several words can be broken where the terminal is narrow
@@ -138,11 +139,11 @@ class Display(Watcher):
         self.console.print(table)
 
 
-def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The metrics that a table shows: the task's first ones, with the F1 at the validation threshold beside F1."""
+def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
+    """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
     have = next(iter(rows.values()))
     names: list[str] = []
-    for name in task.headline:
+    for name in dict.fromkeys((*first, *task.headline)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
     return names
 

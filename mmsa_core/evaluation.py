@@ -1,68 +1,150 @@
 """Trained students under a protocol: every condition, every seed, beside predictors that look at nothing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-from mmsa_core import metrics
+from mmsa_core import answers_file, data, test_log
+from mmsa_core.answers_file import Asked
 from mmsa_core.batching import to_device
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
-from mmsa_core.missing import Draw
-from mmsa_core.protocol import Protocol
-from mmsa_core.runner import predict
+from mmsa_core.protocol import Protocol, average
+from mmsa_core.recipe import Recipe
+from mmsa_core.scores import Answers, Scores, answers
 from mmsa_core.tasks import TaskBase
 
 Values = dict[str, float | None]
 Summary = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """An experiment's answers on one split under one protocol: one `Scores` for each seed."""
+
+    folder: Path
+    recipe: Recipe
+    protocol: Protocol
+    split_name: str
+    split: Split
+    train_target: Tensor
+    data_digest: str
+    scores: tuple[Scores, ...]
+
+    @property
+    def task(self) -> TaskBase:
+        """What was learned, and is measured."""
+        return self.recipe.task
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the students read."""
+        return tuple(self.recipe.model.encoders)
+
+    def values(self, scores: Scores, condition: str) -> Values:
+        """The metrics of one seed under one condition."""
+        rows = scores.rows[condition]
+        return self.task.metrics(scores.answers[condition].logits[rows], scores.target[rows], scores.threshold)
+
+    def averages(self, found: dict[str, Values]) -> dict[str, Values]:
+        """The protocol's averages of the metrics of its conditions."""
+        wanted = {}
+        for name, each in self.protocol.averages.items():
+            weights = each.weights(self.protocol.conditions)
+            metrics = found[each.over[0]]
+            wanted[name] = {
+                metric: average([found[condition].get(metric) for condition in weights], list(weights.values()))
+                for metric in metrics
+            }
+        return wanted
+
+    def references(self, rows: Bool[Tensor, " samples"] | None = None) -> dict[str, Values]:
+        """Predictors that know the training targets and look at no sample; on some samples, or on all that count."""
+        first = self.scores[0]
+        wanted = torch.stack(list(first.rows.values())).any(dim=0) if rows is None else rows
+        return self.task.references(self.train_target, first.target[wanted])
+
+    def summary(self) -> dict[str, Any]:
+        """Metrics over seeds.
+
+        Returns:
+            `{"protocol", "samples", "seeds", "conditions": {name: {metric: {"mean", "std", "values"}}}, "averages":
+            likewise, "averaged": {average: names of its conditions}, "references": {predictor: {metric: value}}}`.
+            A value is None where the metric is undefined; `std` is None with one seed.
+        """
+        per_seed = [{name: self.values(each, name) for name in self.protocol.conditions} for each in self.scores]
+        averaged = [self.averages(found) for found in per_seed]
+        first = self.scores[0]
+        return {
+            "protocol": self.protocol.name,
+            "about": " ".join(self.protocol.about.split()),
+            "split": self.split_name,
+            "modalities": list(self.modalities),
+            "samples": int(torch.stack(list(first.rows.values())).any(dim=0).sum()),
+            "samples_of": {name: int(rows.sum()) for name, rows in first.rows.items()},
+            "seeds": [each.seed for each in self.scores],
+            "mask_seed": self.recipe.evaluate.seed,
+            "thresholds": [each.threshold for each in self.scores],
+            "conditions": {name: summarize([found[name] for found in per_seed]) for name in self.protocol.conditions},
+            "averages": {name: summarize([found[name] for found in averaged]) for name in self.protocol.averages},
+            "averaged": {name: list(each.over) for name, each in self.protocol.averages.items()},
+            "averaged_how": {name: each.how for name, each in self.protocol.averages.items()},
+            "references": self.references(),
+        }
+
+
 def evaluate(
-    runs: Sequence[Loaded], train: Split, split: Split, protocol: Protocol, device: torch.device
-) -> dict[str, Any]:
-    """Metrics of every run under every condition.
+    runs: Sequence[Loaded],
+    prepared: data.Data,
+    split_name: str,
+    protocol: Protocol,
+    device: torch.device,
+    command: str = "python",
+) -> Evaluated:
+    """Ask every run under every condition; what was asked before is read from the run folder.
 
-    Returns:
-        `{"protocol", "samples", "seeds", "conditions": {name: {metric: {"mean", "std", "values"}}}, "averages":
-        likewise, "averaged": {average: names of its conditions}, "references": {predictor: {metric: value}}}`.
-        A value is None where the metric is undefined; `std` is None with one seed.
+    Each time that a test split is asked is noted there, with the `command` that did it.
     """
-    task = runs[0].recipe.task
-    on_device = to_device(split, device)
-    per_run = [_conditions(run, on_device, protocol, device) for run in runs]
-    conditions = {name: summarize([found[name] for found in per_run]) for name in protocol.conditions}
-    averages = {
-        name: summarize([metrics.average([found[c] for c in members]) for found in per_run])
-        for name, members in protocol.averages.items()
-    }
-    return {
-        "protocol": protocol.name,
-        "modalities": list(runs[0].channels),
-        "samples": len(split),
-        "seeds": [run.recipe.seeds[0] for run in runs],
-        "mask_seed": runs[0].recipe.evaluate.seed,
-        "thresholds": [run.results.get("threshold") for run in runs],
-        "conditions": conditions,
-        "averages": averages,
-        "averaged": {name: list(members) for name, members in protocol.averages.items()},
-        "references": references(task, train, split),
-    }
+    recipe, split = runs[0].recipe, prepared.splits[split_name]
+    task = recipe.task
+    rows = {name: condition.rows(split) for name, condition in protocol.conditions.items()}
+    moved = to_device(split, device)
+    scores = tuple(
+        Scores(
+            seed=run.recipe.seeds[0],
+            ids=split.ids,
+            target=task.target(split).cpu(),
+            threshold=run.results.get("threshold"),
+            answers=_answers(run, Asked(run.folder, protocol, split_name, moved, prepared.digest, run.recipe), command),
+            rows=rows,
+        )
+        for run in runs
+    )
+    folder = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
+    target = prepared.splits["train"].targets[task.needs].cpu()
+    return Evaluated(folder, recipe, protocol, split_name, split, target, prepared.digest, scores)
 
 
-def _conditions(run: Loaded, split: Split, protocol: Protocol, device: torch.device) -> dict[str, Values]:
-    found: dict[str, Values] = {}
-    network = run.model.to(device)
-    config = run.recipe.evaluate
-    draw = Draw(protocol.name, config.seed)
-    for name, masker in protocol.conditions.items():
-        logits, target = predict(network, split, run.recipe.task, [draw], masker, config.batch_size)
-        found[name] = run.recipe.task.metrics(logits, target, run.results.get("threshold"))
+def _answers(run: Loaded, asked: Asked, command: str) -> dict[str, Answers]:
+    known = answers_file.read(asked)
+    if known is not None:
+        return known
+    protocol, config = asked.protocol, run.recipe.evaluate
+    if asked.split_name == "test":
+        test_log.record(run.folder, protocol.name, command, list(protocol.conditions))
+    network = run.model.to(asked.split.device)
+    found = answers(network, asked.split, protocol.conditions, protocol.source(config.seed), config.batch_size)
+    answers_file.write(asked, found)
     return found
 
 
-def references(task: TaskBase, train: Split, split: Split) -> dict[str, dict[str, float | None]]:
+def references(task: TaskBase, train: Split, split: Split) -> dict[str, Values]:
     """Predictors that know the training targets and never look at a sample."""
     return task.references(train.targets[task.needs], split.targets[task.needs])
 

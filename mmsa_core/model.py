@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mmsa_core.components import Encoder, Fusion
 from mmsa_core.corpus import Split
 from mmsa_core.sequences import Sequences
-from mmsa_core.types import Batch, Modality, Outputs
+from mmsa_core.types import Batch, Encoded, Modality, Outputs
 
 
 class Standardize(nn.Module):
@@ -73,11 +73,16 @@ class Model(nn.Module):
         """Whether its results depend on how far samples are padded."""
         return any(part.fixed_length for part in (*self.encoders.values(), self.fusion))
 
+    def encode(
+        self, modality: Modality, features: Float[Tensor, "batch time channels"], observed: Bool[Tensor, "batch time"]
+    ) -> Encoded:
+        """One modality's representation."""
+        standardize = self.standardize[modality]
+        assert isinstance(standardize, Standardize)
+        encoded: Encoded = self.encoders[modality](standardize(features), observed & standardize.known)
+        return encoded
+
     def forward(self, batch: Batch) -> Outputs:
-        encoded = {}
-        for m, encoder in self.encoders.items():
-            standardize = self.standardize[m]
-            assert isinstance(standardize, Standardize)
-            encoded[m] = encoder(standardize(batch.features[m]), batch.observed[m] & standardize.known)
+        encoded = {m: self.encode(m, batch.features[m], batch.observed[m]) for m in self.encoders}
         outputs: Outputs = self.fusion(encoded)
         return outputs

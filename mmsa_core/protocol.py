@@ -1,16 +1,75 @@
-"""Test conditions: which frames a trained student is denied, and which conditions an average is over."""
+"""Test conditions: what a trained student is denied, which samples count, and what an average is over."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from typing import Any, Literal
 
-from mmsa_core.components import Masker
-from mmsa_core.errors import UserError
-from mmsa_core.maskers.frame_dropout import FrameDropout
-from mmsa_core.maskers.pattern import Pattern
-from mmsa_core.types import Modality
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-RATES = tuple(n / 10 for n in range(11))
+from mmsa_core import data
+from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.corpus import Split
+from mmsa_core.missing import Draw
+from mmsa_core.types import Batch
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is done to a sample before the student sees it, and which samples are asked about.
+
+    `at` is where the condition stands on an axis of rates, if it does.
+    """
+
+    maskers: tuple[Masker, ...] = ()
+    samples: str = "all"
+    """`all`; `complete`, those that have every modality; or the modalities of the wanted samples, as `text+audio`."""
+    at: float | None = None
+
+    def __call__(self, batch: Batch, draw: Draw) -> Batch:
+        for masker in self.maskers:
+            batch = masker(batch, draw)
+        return batch
+
+    def rows(self, split: Split) -> Bool[Tensor, " samples"]:
+        """Which samples of a split count."""
+        if self.samples == "all":
+            return torch.ones(len(split), dtype=torch.bool)
+        wanted = "+".join(split.features) if self.samples == "complete" else self.samples
+        return torch.tensor([seen == wanted for seen in data.seen(split)])
+
+    def about(self) -> dict[str, Any]:
+        """The condition as plain data."""
+        configs = [masker.config for masker in self.maskers]
+        assert all(isinstance(config, ComponentConfig) for config in configs)
+        return {"maskers": [config.model_dump(mode="json") for config in configs], "samples": self.samples}
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean over some conditions, or the area under the curve over their rates, per unit of rate.
+
+    The area is that of trapezoids (EMT-DLFR's AUILC, Sun et al., TAC 2023), divided by the length of the axis, so that
+    it is in the metric's own unit.
+    """
+
+    over: tuple[str, ...]
+    how: Literal["mean", "area"] = "mean"
+
+    def weights(self, conditions: Mapping[str, Condition]) -> dict[str, float]:
+        """How much each condition counts; the weights sum to 1."""
+        if self.how == "mean":
+            return dict.fromkeys(self.over, 1 / len(self.over))
+        places = [conditions[name].at for name in self.over]
+        at = [place for place in places if place is not None]
+        assert len(at) == len(places) > 1
+        assert at == sorted(at)
+        length = at[-1] - at[0]
+        steps = [0.0, *(after - before for before, after in itertools.pairwise(at)), 0.0]
+        halves = [(before + after) / 2 for before, after in itertools.pairwise(steps)]
+        return {name: half / length for name, half in zip(self.over, halves, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -18,29 +77,28 @@ class Protocol:
     """Named conditions, and averages with the conditions that each is over."""
 
     name: str
-    conditions: Mapping[str, Masker | None]
-    averages: Mapping[str, tuple[str, ...]]
+    conditions: Mapping[str, Condition]
+    averages: Mapping[str, Average]
+    about: str = ""
+    axis: str = "condition"
+    """What the names of the conditions say: a heading for tables and curves."""
+    metrics: tuple[str, ...] = ()
+    """The metrics of its source, where the task has them; the task's own stand beside them."""
+    draw: str = ""
+    """By which name masks are drawn: protocols of one draw meet the same holes."""
+
+    def source(self, seed: int) -> Draw:
+        """Where the masks' random numbers come from."""
+        return Draw(self.draw or self.name, seed)
+
+    def describe(self) -> dict[str, Any]:
+        """All that the answers depend on, as plain data."""
+        return {"draw": self.draw or self.name, "conditions": {n: c.about() for n, c in self.conditions.items()}}
 
 
-def inter(modalities: Sequence[Modality]) -> Protocol:
-    """Whole modalities missing: every non-empty subset is seen; the average is over the proper ones (CorrKD's avg6)."""
-    subsets = [seen for n in range(1, len(modalities) + 1) for seen in combinations(modalities, n)]
-    conditions = {"+".join(seen): Pattern(Pattern.Config(keep=seen)) for seen in subsets}
-    proper = tuple(conditions)[:-1]
-    return Protocol("inter", conditions, {f"avg{len(proper)}": proper} if proper else {})
-
-
-def intra(modalities: Sequence[Modality]) -> Protocol:
-    """Frames missing: each frame of each modality is dropped with rates 0, 0.1, ..., 1.0."""
-    conditions = {f"{rate:.1f}": FrameDropout(FrameDropout.Config(rate=rate, keep_one=False)) for rate in RATES}
-    return Protocol("intra", conditions, {f"avg{len(conditions)}": tuple(conditions)})
-
-
-PROTOCOLS = {"inter": inter, "intra": intra}
-
-
-def get(name: str, modalities: Sequence[Modality]) -> Protocol:
-    """A protocol by name, for the modalities of a model."""
-    if name not in PROTOCOLS:
-        raise UserError(f"unknown protocol '{name}'; known: {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name](modalities)
+def average(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    """The weighted sum; None if a value is."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return sum(value * weight for value, weight in zip(known, weights, strict=True))

@@ -1,5 +1,6 @@
 """What `mmsa evaluate` and `mmsa predict` do: run folders in; tables, CSV and JSON out."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 import torch
 
-from mmsa_core import checkpoint, data, opening, protocol, registry
+from mmsa_core import checkpoint, data, opening, protocol_file, registry
 from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
@@ -15,6 +16,7 @@ from mmsa_core.datasets import recognition
 from mmsa_core.datasets.recognition import Looks
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation import Evaluated
 from mmsa_core.evaluation import evaluate as evaluate_runs
 from mmsa_core.runner import predict as predict_logits
 
@@ -30,25 +32,51 @@ def evaluate(
 ) -> None:
     """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
     check_new("--json", json_file)
-    runs = opened(run, overrides, display)
-    found_protocols = [protocol.get(name, tuple(runs[0].channels)) for name in protocols]
-    prepared = data_of(runs, display)
-    task, written = runs[0].recipe.task, []
-    for chosen in found_protocols:
-        found = evaluate_runs(runs, prepared.splits["train"], prepared.splits[split], chosen, device)
-        found["split"] = split
-        of = f"{len(runs)} seeds, mean ± std" if len(runs) > 1 else f"seed {found['seeds'][0]}"
-        title = f"{runs[0].recipe.name}, {split} split ({found['samples']} samples), protocol {chosen.name}: {of}"
-        corner = "seen" if chosen.name == "inter" else "missing rate"
-        display.table(title, corner, task, found["conditions"] | found["averages"], found["references"])
-        for name, members in found["averaged"].items():
-            display.console.print(f"{name}: mean over {', '.join(members)}", highlight=False)
-        table = write_csv(run, f"evaluate-{chosen.name}{'' if split == 'test' else '-' + split}", found)
+    written = []
+    for evaluated in evaluations(run, protocols, split, overrides, device, display):
+        found = evaluated.summary()
+        show(evaluated, found, display)
+        table = write_csv(run, f"evaluate-{found['protocol']}{'' if split == 'test' else '-' + split}", found)
         display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
         written.append(found)
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def evaluations(
+    run: Path,
+    protocols: Sequence[str],
+    split: str,
+    overrides: Sequence[str],
+    device: torch.device,
+    display: Display,
+) -> list[Evaluated]:
+    """An experiment under each protocol; every mistake in their names is found before anything is computed."""
+    runs = opened(run, overrides, display)
+    files = [protocol_file.load(name) for name in protocols]
+    prepared = data_of(runs, display)
+    found = [protocol_file.resolve(file, tuple(runs[0].channels), prepared.splits[split]) for file in files]
+    command = " ".join(["mmsa", *sys.argv[1:]])
+    return [evaluate_runs(runs, prepared, split, each, device, command) for each in found]
+
+
+def show(evaluated: Evaluated, found: Mapping[str, Any], display: Display) -> None:
+    """Print the table of one protocol, and what its averages are over."""
+    protocol, seeds = evaluated.protocol, found["seeds"]
+    of = f"{len(seeds)} seeds, mean ± std" if len(seeds) > 1 else f"seed {seeds[0]}"
+    count = f"{found['samples']} samples"
+    title = f"{evaluated.recipe.name}, {evaluated.split_name} split ({count}), protocol {protocol.name}: {of}"
+    rows = found["conditions"] | found["averages"]
+    some = {name: n for name, n in found["samples_of"].items() if n != found["samples"]}
+    labels = {name: f"{name} ({n})" for name, n in some.items()}
+    named = {labels.get(name, name): values for name, values in rows.items()}
+    display.table(title, protocol.axis, evaluated.task, named, found["references"], protocol.metrics)
+    if some:
+        display.console.print("in brackets: the samples that a row is over", highlight=False)
+    for name, members in found["averaged"].items():
+        how = "mean over" if found["averaged_how"][name] == "mean" else "area under the curve, per unit of rate, over"
+        display.console.print(f"{name}: {how} {', '.join(members)}", highlight=False)
 
 
 def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkpoint.Loaded]:

@@ -174,7 +174,7 @@ def test_a_second_run_gets_a_folder_of_its_own(trained):
 def test_evaluate_inter_and_intra(trained):
     result = trained.ok("evaluate", "runs/tiny", "--protocol", "inter", "--json", "inter.json")
     found = json.loads((trained.folder / "inter.json").read_text())
-    assert found["protocol"] == "inter"
+    assert found["protocol"] == "corrkd-inter"
     subsets = ["text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "text+audio+vision"]
     assert list(found["conditions"]) == subsets
     assert list(found["averages"]) == ["avg6"]
@@ -185,26 +185,28 @@ def test_evaluate_inter_and_intra(trained):
     average = [np.mean([found["conditions"][s]["mae"]["values"][run] for s in subsets[:-1]]) for run in (0, 1)]
     assert found["averages"]["avg6"]["mae"]["values"] == pytest.approx(average)
     assert {"constant", "random"} <= set(found["references"])
-    rows = list(csv.DictReader((trained.folder / "runs" / "tiny" / "evaluate-inter.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader((trained.folder / "runs" / "tiny" / "evaluate-corrkd-inter.csv").read_text().splitlines())
+    )
     assert list(rows[0]) == ["protocol", "condition", "metric", "mean", "std", "seed 1", "seed 2"]
     (row,) = (row for row in rows if (row["condition"], row["metric"]) == ("text+audio", "mae"))
     assert float(row["mean"]) == found["conditions"]["text+audio"]["mae"]["mean"]
-    for said in (*subsets, "avg6", "constant", "evaluate-inter.csv", "inter.json"):
+    for said in (*subsets, "avg6", "constant", "evaluate-corrkd-inter.csv", "inter.json"):
         assert said in result.stdout
 
     trained.ok("evaluate", "runs/tiny/seed-2", "--protocol", "intra", "--split", "valid", "--json", "intra.json")
     found = json.loads((trained.folder / "intra.json").read_text())
-    assert (found["protocol"], found["split"], found["seeds"]) == ("intra", "valid", [2])
+    assert (found["protocol"], found["split"], found["seeds"]) == ("corrkd-intra", "valid", [2])
     assert list(found["conditions"]) == [f"{rate / 10:.1f}" for rate in range(11)]
     assert found["conditions"]["0.0"]["mae"]["std"] is None
     assert found["conditions"]["1.0"]["corr"]["mean"] is None  # undefined, and neither NaN nor zero
-    assert (trained.folder / "runs" / "tiny" / "seed-2" / "evaluate-intra-valid.csv").is_file()
+    assert (trained.folder / "runs" / "tiny" / "seed-2" / "evaluate-corrkd-intra-valid.csv").is_file()
 
 
 def test_evaluate_both_protocols_into_one_file(trained):
     trained.ok("evaluate", "runs/pickled", "--json", "both.json")
     found = json.loads((trained.folder / "both.json").read_text())
-    assert {name: each["protocol"] for name, each in found.items()} == {"inter": "inter", "intra": "intra"}
+    assert {name: each["protocol"] for name, each in found.items()} == {n: n for n in ("corrkd-inter", "corrkd-intra")}
 
 
 def test_evaluating_other_data_is_said(trained):
@@ -536,7 +538,7 @@ def test_existing_files_are_not_overwritten(trained):
 
 def test_bad_evaluations(trained):
     (trained.folder / "empty").mkdir(exist_ok=True)
-    assert "unknown protocol 'outer'; known: inter, intra" in trained.refused(
+    assert "unknown protocol 'outer'. Did you mean 'inter'? Known: inter, intra, block," in trained.refused(
         "evaluate", "runs/tiny", "--protocol", "outer"
     )
     assert "no run folder absent" in trained.refused("evaluate", "absent")

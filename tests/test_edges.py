@@ -136,7 +136,7 @@ def test_the_files_and_tables_of_an_evaluation(recipe, tmp_path):
     for said in ("seed 1", "seed 2", "2 seeds, mean ± std", "student<-teacher", "test split (11 samples)"):
         assert said in result.stdout
     assert "f1" not in result.stdout  # no protocol was asked for
-    assert not (folder / "evaluate-inter.csv").exists()
+    assert not (folder / "evaluate-corrkd-inter.csv").exists()
 
 
 def test_the_trained_weights_are_read_back(recipe, tmp_path):
@@ -176,7 +176,7 @@ def test_protocols_beside_the_edges(recipe, tmp_path):
     one = run(recipe(), tmp_path / "out") / "seed-1"
     result = evaluate(one, "--edges", "--protocol", "inter")
     assert result.exit_code == 0, result.output
-    assert (one / "evaluate-inter.csv").is_file()
+    assert (one / "evaluate-corrkd-inter.csv").is_file()
     assert (one / "edges-graph.csv").is_file()
 
 

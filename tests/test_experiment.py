@@ -7,7 +7,18 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import checkpoint, data, evaluation, experiment, metrics, protocol, seed_run, tracking
+from mmsa_core import (
+    batching,
+    checkpoint,
+    data,
+    evaluation,
+    experiment,
+    metrics,
+    protocol_file,
+    scores,
+    seed_run,
+    tracking,
+)
 from mmsa_core.checkpoint import atomic
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
@@ -74,11 +85,11 @@ def test_a_run_on_cuda(make, tmp_path, average):
     runs = [checkpoint.load(path) for path in checkpoint.seed_folders(folder)]
     loaded = data.load(runs[0].recipe)
     names = ("text", "audio", "vision")
-    args = (runs, loaded.splits["train"], loaded.splits["test"], protocol.get("inter", names))
-    found = evaluation.evaluate(*args, cuda)["conditions"]["text+audio+vision"]["mae"]["mean"]
-    assert found == pytest.approx(
-        evaluation.evaluate(*args, CPU)["conditions"]["text+audio+vision"]["mae"]["mean"], abs=1e-3
-    )
+    conditions, draw = protocol_file.get("inter", names).conditions, data.NO_DRAW
+    split = loaded.splits["test"]
+    found = scores.answers(runs[0].model.to(cuda), batching.to_device(split, cuda), conditions, draw, 256)
+    wanted = scores.answers(runs[0].model.cpu(), split, conditions, draw, 256)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_two_runs_are_the_same(make, tmp_path):
@@ -133,34 +144,22 @@ def test_weights_of_another_recipe_are_refused(make, tmp_path):
         checkpoint.load(one)
 
 
-def test_protocols_by_name():
-    inter = protocol.get("inter", ("text", "audio", "vision"))
-    assert list(inter.conditions) == [
-        *("text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "text+audio+vision")
-    ]
-    assert inter.averages == {"avg6": tuple(inter.conditions)[:6]}
-    assert list(protocol.get("inter", ("text",)).averages) == []
-    assert list(protocol.get("inter", ("a", "b", "c", "d")).averages) == ["avg14"]
-    assert list(protocol.get("intra", ("text",)).conditions) == [f"{n / 10:.1f}" for n in range(11)]
-    with pytest.raises(UserError, match="unknown protocol 'itner'; known: inter, intra"):
-        protocol.get("itner", ("text",))
-
-
 def test_evaluation_of_two_seeds(make, tmp_path):
     folder = run(make.tiny(seeds=[1, 2]), tmp_path / "out")
     runs = [checkpoint.load(path) for path in checkpoint.seed_folders(folder)]
     loaded = data.load(runs[0].recipe)
-    splits = loaded.splits
-    found = evaluation.evaluate(
-        runs, splits["train"], splits["test"], protocol.get("inter", ("text", "audio", "vision")), CPU
-    )
+
+    def evaluated(name, *modalities):
+        return evaluation.evaluate(runs, loaded, "test", protocol_file.get(name, modalities), CPU).summary()
+
+    found = evaluated("inter", "text", "audio", "vision")
     whole = found["conditions"]["text+audio+vision"]["mae"]
     for run_, value in zip(runs, whole["values"], strict=True):
         assert value == pytest.approx(run_.results["conditions"]["test_complete"]["mae"])
     average = found["averages"]["avg6"]["mae"]
     by_hand = [sum(found["conditions"][c]["mae"]["values"][i] for c in found["averaged"]["avg6"]) / 6 for i in range(2)]
     assert average["values"] == pytest.approx(by_hand)
-    intra = evaluation.evaluate(runs, splits["train"], splits["test"], protocol.get("intra", ("text",)), CPU)
+    intra = evaluated("intra", "text")
     assert intra["conditions"]["0.0"]["mae"]["values"] == pytest.approx(whole["values"])
     nothing = intra["conditions"]["1.0"]
     assert nothing["corr"]["mean"] is None  # one answer for every sample: undefined, not 0

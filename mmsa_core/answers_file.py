@@ -1,0 +1,100 @@
+"""Answers that are kept in a run folder, so that tables, comparisons and reports ask a student once.
+
+A file is used again only where weights, data, split, masks and protocol are the same: a digest of all of them is in
+its name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mmsa_core import checkpoint
+from mmsa_core.corpus import Split
+from mmsa_core.protocol import Protocol
+from mmsa_core.recipe import Recipe
+from mmsa_core.scores import Answers
+
+FOLDER = "answers"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of whom."""
+
+    folder: Path
+    """Of the run of one seed."""
+    protocol: Protocol
+    split_name: str
+    split: Split
+    data_digest: str
+    recipe: Recipe
+    """As it is asked with, overrides included."""
+
+    def about(self) -> dict[str, Any]:
+        """All that the answers depend on."""
+        described = self.protocol.describe()
+        recipe = self.recipe.model_dump(mode="json")
+        return {
+            "answers": FORMAT,
+            "protocol": described,
+            "files": {path: digest(Path(path)) for path in sorted(_paths(described))},
+            "split": self.split_name,
+            "samples": sha256("\x1f".join(self.split.ids).encode()).hexdigest(),
+            "data_sha256": self.data_digest,
+            "data": {key: value for key, value in recipe["data"].items() if key != "path"},
+            "model": recipe["model"],
+            "mask_seed": self.recipe.evaluate.seed,
+            "student_sha256": digest(self.folder / "student.safetensors"),
+        }
+
+    def path(self, about: Mapping[str, Any]) -> Path:
+        """Where the answers are kept."""
+        key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        return self.folder / FOLDER / f"{self.protocol.name}-{self.split_name}-{key}.safetensors"
+
+
+def read(asked: Asked) -> dict[str, Answers] | None:
+    """The answers in each condition, if they were kept."""
+    about = asked.about()
+    path = asked.path(about)
+    if not path.is_file():
+        return None
+    tensors, _ = checkpoint.read_tensors(path)
+    return {
+        condition: Answers(*(tensors[f"{number}.{field}"] for field in Answers._fields))
+        for number, condition in enumerate(asked.protocol.conditions)
+    }
+
+
+def write(asked: Asked, answers: Mapping[str, Answers]) -> None:
+    """Keep the answers; a file of the same name says the same."""
+    about = asked.about()
+    path = asked.path(about)
+    path.parent.mkdir(exist_ok=True)
+    tensors = {
+        f"{number}.{field}": tensor
+        for number, each in enumerate(answers.values())
+        for field, tensor in each._asdict().items()
+    }
+    checkpoint.write_tensors(path, tensors, about | {"conditions": list(answers)})
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        found = sha256()
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _paths(described: Any) -> set[str]:
+    """The files that conditions refer to."""
+    if isinstance(described, dict):
+        own = {str(value) for key, value in described.items() if key == "path" and value is not None}
+        return own.union(*(_paths(value) for value in described.values()))
+    return set[str]().union(*(_paths(value) for value in described)) if isinstance(described, list) else set()

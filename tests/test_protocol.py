@@ -1,0 +1,109 @@
+"""Protocols as YAML: what ships, what one writes oneself, and averages that name their conditions."""
+
+import math
+
+import pytest
+
+from mmsa_core import protocol_file
+from mmsa_core.errors import UserError
+from mmsa_core.missing import Draw
+from mmsa_core.protocol import Average, Condition, average
+from mmsa_core.testing import samples
+
+THREE = ("text", "audio", "vision")
+SUBSETS = ["text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "text+audio+vision"]
+
+
+def written(tmp_path, text):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_subsets_of_any_number_of_modalities():
+    inter = protocol_file.get("corrkd-inter", THREE)
+    assert list(inter.conditions) == SUBSETS
+    assert inter.averages == {"avg6": Average(tuple(SUBSETS[:6]))}
+    assert protocol_file.get("inter", ("text",)).averages == {}
+    assert list(protocol_file.get("inter", ("a", "b", "c", "d")).averages) == ["avg14"]
+
+
+def test_rates_and_their_area():
+    intra = protocol_file.get("intra", THREE)
+    assert list(intra.conditions) == [f"{n / 10:.1f}" for n in range(11)]
+    auilc = protocol_file.get("emt-dlfr", THREE).averages["auilc"]
+    weights = auilc.weights(protocol_file.get("emt-dlfr", THREE).conditions)
+    assert list(weights.values()) == pytest.approx([0.05, *[0.1] * 9, 0.05])
+    uneven = {"a": Condition(at=0.0), "b": Condition(at=0.2), "c": Condition(at=1.0)}
+    # by hand: (4 + 2) / 2 * 0.2 + (2 + 1) / 2 * 0.8 = 1.8
+    found = Average(("a", "b", "c"), "area").weights(uneven)
+    assert average([4.0, 2.0, 1.0], list(found.values())) == pytest.approx(1.8)
+    assert average([4.0, None, 1.0], list(found.values())) is None
+
+
+def test_every_protocol_that_ships():
+    for name in protocol_file.shipped():
+        found = protocol_file.get(name, THREE)
+        assert found.name == name
+        assert len(found.about) > 40
+        assert found.conditions
+        for each in found.averages.values():
+            assert math.isclose(sum(each.weights(found.conditions).values()), 1.0)
+
+
+def test_a_grid_meets_the_holes_of_its_rates():
+    grid, intra = (protocol_file.get(name, THREE) for name in ("grid", "intra"))
+    assert len(grid.conditions) == 77
+    batch = samples.batch(THREE, 20)
+    assert grid.source(3) == intra.source(3) == Draw("intra", 3)
+    alone = grid.conditions["text+audio 0.3"](batch, grid.source(3))
+    whole = intra.conditions["0.3"](batch, intra.source(3))
+    for modality in ("text", "audio"):
+        assert alone.observed[modality].equal(whole.observed[modality])
+    assert not alone.observed["vision"].any()
+
+
+def test_one_of_ones_own(tmp_path):
+    text = """
+name: mine
+axis: damage
+conditions:
+  nothing: []
+  "late speech": [{name: block, rate: 0.5}, {name: pattern, hide: [vision]}]
+averages:
+  both: {over: [nothing, late speech]}
+"""
+    found = protocol_file.get(written(tmp_path, text), THREE)
+    assert (found.name, found.axis) == ("mine", "damage")
+    assert [len(each.maskers) for each in found.conditions.values()] == [0, 2]
+    batch = samples.batch(THREE, 10)
+    seen = found.conditions["late speech"](batch, found.source(0))
+    assert not seen.observed["vision"].any()
+    assert seen.observed["text"].sum() < batch.observed["text"].sum()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nrats: true\n", "own.yaml:2: rats: unknown key 'rats'. Did you mean 'rates'?"),
+        ("name: a\n", "there is no condition; give subsets, rates, patterns or conditions"),
+        ("name: a\nconditions:\n  x: [{name: blok}]\n", "unknown masker 'blok'. Did you mean 'block'?"),
+        ("name: a\nrates: {values: [0, 2], masker: {name: block}}\n", "less than or equal to 1"),
+        ("name: a\nrates: {values: [0.2, 0.1], masker: {name: block}}\n", "expected numbers that rise"),
+        ("name: a\nsubsets: true\naverages: {m: {over: [txt]}}\n", "averages.m: no condition 'txt'; there are: text,"),
+        ("name: a\nsubsets: true\naverages: {m: {how: area}}\n", "averages.m: an area needs two rates or more"),
+        ("[1]\n", "a protocol is a mapping of keys to values, found list"),
+        ("name: a\nname: b\nsubsets: true\n", "own.yaml:2: key 'name' is repeated"),
+    ],
+)
+def test_bad_files(tmp_path, text, said):
+    with pytest.raises(UserError) as error:
+        protocol_file.get(written(tmp_path, text), THREE)
+    assert said in str(error.value)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(UserError, match=r"unknown protocol 'itner'\. Did you mean 'inter'"):
+        protocol_file.get("itner", THREE)
+    with pytest.raises(UserError, match="cannot read the protocol"):
+        protocol_file.get(str(tmp_path / "absent.yaml"), THREE)
