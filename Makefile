@@ -26,6 +26,7 @@ bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py
 	$(BIN)/python bench/dmd.py
 	$(BIN)/python bench/data.py
+	$(BIN)/python bench/evaluation.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(ENV)

@@ -8,6 +8,7 @@ from torch import nn
 
 from mmsa_core import registry
 from mmsa_core.components import Context, Distiller, Masker
+from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
@@ -64,12 +65,18 @@ def distillers(
     return nn.ModuleDict(terms)
 
 
-def masker(recipe: Recipe) -> Masker | None:
-    """What hides frames from the student, if anything does."""
+def masker(recipe: Recipe, train: Split) -> Masker | None:
+    """What hides frames from the student, if anything does, prepared with the training split."""
     if recipe.masker is None:
         return None
     found: Masker = registry.maskers.get(recipe.masker.name)(recipe.masker)
+    found.prepare(train, raw(recipe.model))
     return found
+
+
+def raw(section: ModelSection) -> frozenset[Modality]:
+    """The modalities whose encoder takes features as they are, such as token ids."""
+    return frozenset(m for m, config in section.encoders.items() if registry.encoders.get(config.name).raw)
 
 
 def _check_without_task(recipe: Recipe) -> None:

@@ -1,7 +1,7 @@
 """The base classes that core's and plugins' components extend."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 
 from mmsa_core.closed import Closed
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpus import Corpus, Split
 from mmsa_core.missing import Draw
 from mmsa_core.tasks import Task
 from mmsa_core.types import Batch, Encoded, Modality, Outputs
@@ -164,9 +164,18 @@ class Masker(ABC):
     """
 
     Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+    changes_features: ClassVar[bool] = False
+    """Whether it also changes what frames show, as noise and delay do; then a frame within a sample's observed span may
+    come to be observed, though never more frames than before."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def prepare(self, train: Split, raw: Collection[Modality] = ()) -> None:  # noqa: B027 - most need nothing
+        """Learn what it needs of the training split; called once, before it is used.
+
+        `raw` names the modalities whose features are no amounts (see `Encoder.raw`).
+        """
 
     @abstractmethod
     def __call__(self, batch: Batch, draw: Draw) -> Batch: ...

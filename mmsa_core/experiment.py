@@ -115,6 +115,9 @@ def anchored(recipe: Recipe) -> Recipe:
     path = getattr(recipe.data, "path", None)
     if isinstance(path, Path):
         update["data"] = recipe.data.model_copy(update={"path": _absolute(path)})
+    replayed = getattr(recipe.masker, "path", None)
+    if recipe.masker is not None and isinstance(replayed, Path):
+        update["masker"] = recipe.masker.model_copy(update={"path": _absolute(replayed)})
     update["model"] = _anchored_section(recipe.model)
     if isinstance(recipe.teacher, TrainedTeacher) and recipe.teacher.model is not None:
         update["teacher"] = recipe.teacher.model_copy(update={"model": _anchored_section(recipe.teacher.model)})

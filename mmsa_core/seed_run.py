@@ -100,8 +100,8 @@ def _validated(recipe: Recipe, fit: Fit) -> dict[str, Any]:
 
 def _evaluate(setting: Setting, recipe: Recipe, student: Model, folder: Path) -> dict[str, Any]:
     """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
-    task, masker, size = recipe.task, assemble.masker(recipe), recipe.evaluate.batch_size
-    splits = setting.data.splits
+    task, size, splits = recipe.task, recipe.evaluate.batch_size, setting.data.splits
+    masker = assemble.masker(recipe, splits["train"])
     numbers = range(recipe.train.valid_draws if masker else 1)
     draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in ("valid", "test")}
     threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))

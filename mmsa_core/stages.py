@@ -88,7 +88,7 @@ class Stages:
             recipe.train,
             self.seed,
             teacher=teacher,
-            masker=assemble.masker(recipe),
+            masker=assemble.masker(recipe, self.train),
             terms=terms,
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
@@ -155,7 +155,7 @@ class Stages:
         """A step on a few samples without learning from it; logits and targets."""
         lengths = batching.lengths_of(self.train, network)
         probe = next(batching.batches(self.train, self.recipe.task, min(4, len(self.train)), lengths=lengths))
-        masker = assemble.masker(self.recipe)
+        masker = assemble.masker(self.recipe, self.train)
         network.eval()
         with torch.no_grad():
             outputs = network(masker(probe, data.NO_DRAW) if masker else probe)
@@ -189,7 +189,7 @@ class Stages:
             self.watcher.note(f"the teacher learns from the {len(train)} training samples with every modality")
         network = self.network(chosen.model or self.recipe.model, "teacher", train)
         settings = chosen.train or self.recipe.train
-        masks = assemble.masker(self.recipe) if chosen.validate_on == "masked" else None
+        masks = assemble.masker(self.recipe, self.train) if chosen.validate_on == "masked" else None
         Trainer(
             "teacher",
             network,

@@ -6,11 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmsa_core import registry, testing
+from mmsa_core import manifest, registry, testing
 from mmsa_core.components import ComponentConfig, Distiller, DistillerConfig, Encoder, Fusion, Masker
 from mmsa_core.encoders.pooled import PooledEncoder
 from mmsa_core.fusions.concat import Concat
+from mmsa_core.manifest import Manifest
 from mmsa_core.maskers.frame_dropout import FrameDropout
+from mmsa_core.missing import Draw
 from mmsa_core.types import Encoded, Outputs
 
 FIELDS = {
@@ -18,6 +20,11 @@ FIELDS = {
     "modality_dropout": {"rate": 0.5},
     "block": {"rate": 0.5},
     "pattern": {"hide": ["audio"]},
+    "cells": {"rate": 0.4},
+    "available": {"rate": 0.4},
+    "burst": {"rate": 0.4, "length": 2},
+    "late": {"frames": 2},
+    "noise": {"deviations": 0.5},
     "dmd.graph": {"nodes": "homogeneous"},
     "bert": {
         "architecture": {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 24, "vocabulary": 30},
@@ -28,6 +35,8 @@ FIELDS = {
 """What a component's Config needs beyond its defaults."""
 OPTIONS = {
     "pattern": {"deterministic": True},
+    "late": {"deterministic": True},
+    "replay": {"deterministic": True},
     "corrkd.encoder": {"dim": 20},
     "bert": {"vocabulary": 30},
     "projection": {"padding": 3},
@@ -38,9 +47,9 @@ OPTIONS = {
 """What a check has to know about a component."""
 
 
-def load(table, name):
+def load(table, name, **more):
     component = table.get(name)
-    return component, table.config({"name": name, **FIELDS.get(name, {})}), OPTIONS.get(name, {})
+    return component, table.config({"name": name, **FIELDS.get(name, {}), **more}), OPTIONS.get(name, {})
 
 
 @pytest.mark.parametrize("name", list(registry.encoders))
@@ -63,9 +72,20 @@ def test_distiller(name):
     testing.check_distiller(component, config, **options)
 
 
+@pytest.fixture
+def recorded(tmp_path):
+    """A manifest of the kit's samples."""
+    full = testing.padded(testing.batch(3, 64), 5)
+    out = FrameDropout(FrameDropout.Config(rate=0.5))(full, Draw("recorded", 1))
+    ids = tuple(f"sample {i}" for i in range(64))
+    manifest.write(tmp_path / "masks.safetensors", Manifest(ids, full.key, out.observed))
+    return tmp_path / "masks.safetensors"
+
+
 @pytest.mark.parametrize("name", list(registry.maskers))
-def test_masker(name):
-    component, config, options = load(registry.maskers, name)
+def test_masker(name, recorded):
+    more = {"path": recorded} if name == "replay" else {}
+    component, config, options = load(registry.maskers, name, **more)
     testing.check_masker(component(config), **options)
 
 
@@ -274,9 +294,47 @@ class InPlace(FrameDropout):
         return out
 
 
+class Louder(FrameDropout):
+    """Changes features and does not say so."""
+
+    def __call__(self, batch, draw):
+        return replace(batch, features={m: 2 * x for m, x in batch.features.items()})
+
+
+class Guessing(FrameDropout):
+    """Says that it changes features, and shows what was missing."""
+
+    changes_features = True
+
+    def __call__(self, batch, draw):
+        return replace(batch, observed={m: torch.ones_like(o) for m, o in batch.observed.items()})
+
+
+class Spreading(FrameDropout):
+    """Says that it changes features, and mixes those of unobserved frames into others."""
+
+    changes_features = True
+
+    def __call__(self, batch, draw):
+        return replace(batch, features={m: x + F.pad(x[:, :-1], (0, 0, 1, 0)) for m, x in batch.features.items()})
+
+
+class Batchwise(FrameDropout):
+    """Says that it changes features, by an amount that depends on the batch."""
+
+    changes_features = True
+
+    def __call__(self, batch, draw):
+        return replace(batch, features={m: x + len(batch) for m, x in batch.features.items()})
+
+
 @pytest.mark.parametrize(
     ("component", "defect"),
     [
+        (Louder, "features were changed or copied, and `changes_features` does not say so"),
+        (Guessing, "more frames are observed than before"),
+        (Spreading, "the features of unobserved frames matter .'features of text'"),
+        (Batchwise, "the size of the batch matters .'features of text'"),
         (Positional, "the order of samples matters"),
         (Fresh, "the same draw hides other frames"),
         (Frozen, "another epoch hides the same frames"),
@@ -286,7 +344,7 @@ class InPlace(FrameDropout):
     ],
 )
 def test_defects_of_maskers_are_found(component, defect):
-    config = FrameDropout.Config(rate=0.5) if component is InPlace else ComponentConfig()
+    config = FrameDropout.Config(rate=0.5) if issubclass(component, FrameDropout) else ComponentConfig()
     with pytest.raises(AssertionError, match=f"^{component.__name__}: .*{defect}"):
         testing.check_masker(component(config))
 

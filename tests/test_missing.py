@@ -99,3 +99,19 @@ def test_masks_of_increasing_rates_are_nested():
     for smaller, larger in pairwise(masks):
         assert (larger | ~smaller).all()
         assert larger.sum() > smaller.sum()
+
+
+def test_normal():
+    number = DRAW.normal(KEY, 20, 3, "noise")
+    assert number.shape == (2000, 20, 3)
+    assert number.mean().item() == pytest.approx(0, abs=0.015)
+    assert number.var().item() == pytest.approx(1, abs=0.02)
+    for bound, share in ((-1.0, 0.158655), (0.0, 0.5), (2.0, 0.977250)):
+        assert (number < bound).double().mean().item() == pytest.approx(share, abs=4.5 * 0.5 / number.numel() ** 0.5)
+    across = torch.corrcoef(number.flatten(0, 1).T)
+    along = torch.corrcoef(number[:, :, 0].T)
+    for found in (across, along):
+        assert (found - torch.eye(len(found))).abs().max() < 0.11
+    part = DRAW.normal(KEY[7:9], 5, 2, "noise")
+    assert torch.equal(part, number[7:9, :5, :2]), "it depends on sample, frame and column alone"
+    assert not torch.equal(DRAW.normal(KEY[:2], 5, 2, "other"), number[:2, :5, :2])

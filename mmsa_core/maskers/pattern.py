@@ -1,15 +1,11 @@
 """Hides the same modalities of every sample: the fixed conditions of the field's robustness tables."""
 
-from typing import Annotated
-
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from mmsa_core.components import ComponentConfig, Masker
-from mmsa_core.errors import UserError
+from mmsa_core.maskers.named import Names, named
 from mmsa_core.missing import Draw
-from mmsa_core.types import Batch, Modality
-
-Names = Annotated[tuple[Modality, ...], Field(min_length=1)]
+from mmsa_core.types import Batch
 
 
 class Pattern(Masker):
@@ -30,10 +26,6 @@ class Pattern(Masker):
     config: Config
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
-        named = self.config.keep or self.config.hide or ()
-        unknown = [m for m in named if m not in batch.observed]
-        if unknown:
-            known = ", ".join(batch.observed)
-            raise UserError(f"masker 'pattern' names {', '.join(map(repr, unknown))}, but the data have {known}")
-        gone = set(named) if self.config.hide else set(batch.observed) - set(named)
+        chosen = set(named(self.config.keep or self.config.hide, batch.observed, "pattern"))
+        gone = chosen if self.config.hide else set(batch.observed) - chosen
         return batch.hide({m: batch.observed[m] for m in batch.observed if m in gone})

@@ -17,6 +17,8 @@ from mmsa_core import metrics
 from mmsa_core.closed import Closed
 from mmsa_core.corpus import LABEL, LABELS, SCORE, Split
 from mmsa_core.errors import UserError
+from mmsa_core.measures import values
+from mmsa_core.statistics.counted import Array
 
 RANDOM_DRAWS = 20
 Threshold = float | list[float | None] | None
@@ -77,13 +79,19 @@ class TaskBase(Closed):
         return None
 
     @abstractmethod
-    def metrics(
+    def measures(
         self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
-    ) -> dict[str, float | None]:
-        """The field's metrics; None where one is undefined.
+    ) -> metrics.Measures:
+        """The field's metrics, each with the arrays that it is of, so that it can be resampled.
 
         With a threshold (chosen on validation) those that depend on it are added under the suffix `_tuned`.
         """
+
+    def metrics(
+        self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
+    ) -> dict[str, float | None]:
+        """The values of `measures`; None where one is undefined."""
+        return values(self.measures(logits, target, threshold))
 
     @abstractmethod
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
@@ -103,7 +111,7 @@ class TaskBase(Closed):
         draws = [self.guess(train.cpu(), len(target), rng) for _ in range(RANDOM_DRAWS)]
         found = {name: self.guessed(guess, target) for name, guess in draws[0].items() if name != "random"}
         random = [self.guessed(draw["random"], target) for draw in draws]
-        columns = {name: [values[name] for values in random] for name in random[0]}
+        columns = {name: [each[name] for each in random] for name in random[0]}
         mean = {name: None if None in column else float(np.mean(column)) for name, column in columns.items()}  # type: ignore[arg-type]
         return found | {"random": mean}
 
@@ -114,9 +122,9 @@ def cross_entropy(logits: Float[Tensor, "batch classes"], category: Int64[Tensor
     return total / (category != IGNORE).sum().clamp(min=1)
 
 
-def array(values: Tensor) -> metrics.Array:
+def array(values: Tensor) -> Array:
     """What the metrics take."""
-    found: metrics.Array = values.detach().cpu().numpy()
+    found: Array = values.detach().cpu().numpy()
     return found
 
 
@@ -126,9 +134,9 @@ def absent(task: TaskBase, needed: str, split: Split, where: str) -> UserError:
         LABEL: "task={kind: classification, classes: K}",
         LABELS: "task={kind: binary_labels, names: [...]}",
     }
-    for name, values in split.targets.items():
+    for name, targets in split.targets.items():
         kind, slash, _ = name.partition("/")
-        remedy = remedies[kind] if kind != LABEL else remedies[LABEL].replace("K", str(int(values.max()) + 1))
+        remedy = remedies[kind] if kind != LABEL else remedies[LABEL].replace("K", str(int(targets.max()) + 1))
         remedies[name] = remedy.replace("}", f", source: {name}}}") if slash else remedy
     fitting = " or ".join(f"--set '{remedies[name]}'" for name in split.targets)
     return UserError(

@@ -65,12 +65,12 @@ class Classification(TaskBase):
     def categories(self, target: Int64[Tensor, " batch"]) -> Int64[Tensor, "batch 1"]:
         return target.unsqueeze(1)
 
-    def metrics(
+    def measures(
         self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
-    ) -> dict[str, float | None]:
-        found = metrics.classes(array(logits.softmax(dim=1)), array(target))
+    ) -> metrics.Measures:
+        found = metrics.classes_measures(array(logits.softmax(dim=1)), array(target))
         if self.sentiment:
-            found |= metrics.sentiment_classes(array(logits), array(target))
+            found |= metrics.sentiment_classes_measures(array(logits), array(target))
         return found
 
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
@@ -134,17 +134,17 @@ class BinaryLabels(TaskBase):
     def categories(self, target: Int64[Tensor, "batch labels"]) -> Int64[Tensor, "batch labels"]:
         return target
 
-    def metrics(
+    def measures(
         self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
-    ) -> dict[str, float | None]:
+    ) -> metrics.Measures:
         responses = self.responses(logits)
-        found = metrics.binary_labels(array(responses), array(target), self.names)
+        found = metrics.binary_labels_measures(array(responses), array(target), self.names)
         if isinstance(threshold, list):
             by = responses.new_tensor([value or 0.0 for value in threshold])
             moved = torch.stack([responses[:, :, 0] + by, responses[:, :, 1]], dim=2)
-            tuned = metrics.binary_labels(array(moved), array(target), self.names)
+            tuned = metrics.binary_labels_measures(array(moved), array(target), self.names)
             kinds = ("_acc", "_f1", "_positive_rate", "acc_mean", "f1_mean")
-            found |= {f"{name}_tuned": value for name, value in tuned.items() if name.endswith(kinds)}
+            found |= {f"{name}_tuned": measure for name, measure in tuned.items() if name.endswith(kinds)}
         return found
 
     def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Threshold:

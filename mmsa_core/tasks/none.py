@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from mmsa_core import metrics
 from mmsa_core.corpus import Split
 from mmsa_core.tasks.base import IGNORE, TaskBase, Threshold
 
@@ -43,9 +44,9 @@ class NoTask(TaskBase):
     def categories(self, target: Tensor) -> Int64[Tensor, "batch 1"]:
         return torch.full((len(target), 1), IGNORE, device=target.device)
 
-    def metrics(
+    def measures(
         self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
-    ) -> dict[str, float | None]:
+    ) -> metrics.Measures:
         return {}
 
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:

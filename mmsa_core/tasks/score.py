@@ -59,13 +59,13 @@ class ScoreTask(TaskBase):
     def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> float | None:
         return metrics.best_threshold(array(self.score(logits)), array(target), self.convention)
 
-    def metrics(
+    def measures(
         self, logits: Float[Tensor, "batch width"], target: Tensor, threshold: Threshold = None
-    ) -> dict[str, float | None]:
+    ) -> metrics.Measures:
         score, label = array(self.score(logits)), array(target)
-        found = metrics.sentiment(score, label, self.convention)
+        found = metrics.sentiment_measures(score, label, self.convention)
         if isinstance(threshold, float):
-            tuned = metrics.sentiment(score, label, self.convention, threshold)
+            tuned = metrics.sentiment_measures(score, label, self.convention, threshold)
             found |= {f"{name}_tuned": tuned[name] for name in tuned if name in metrics.THRESHOLDED}
         return found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-BUILT = ("corrkd", "dkd", "metrics", "dmd", "mult", "transformer")
+BUILT = ("corrkd", "dkd", "metrics", "dmd", "mult", "transformer", "missing_protocols")
 
 pytestmark = pytest.mark.golden(exclude=BUILT)
 

@@ -1,0 +1,1 @@
+"""How sure a number is: metrics of resampled samples, paired comparisons, corrections, effect sizes."""
