@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mmsa_core.cli_ablate import ablate
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_data import data
 from mmsa_core.cli_train import train
@@ -22,6 +23,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+main.add_command(ablate)
 main.add_command(data)
 main.add_command(train)
 

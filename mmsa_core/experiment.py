@@ -50,8 +50,7 @@ def train(
             display.note(note)
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
-        for seed in missing:  # what would be refused is refused before anything is made
-            Stages(recipe, setting.data.training, seed, device, Watcher()).rehearse()
+        rehearse(setting, missing)
         resume.make_room(setting, missing)
         number = jobs.number(processes, recipe, device, missing)
         if number > 1 and corpus is None:
@@ -62,6 +61,12 @@ def train(
     checkpoint.write_json(folder / "results.json", found)
     display.results(recipe.task, found)
     return folder
+
+
+def rehearse(setting: Setting, seeds: Sequence[int]) -> None:
+    """What would be refused is refused before anything is made."""
+    for seed in seeds:
+        Stages(setting.recipe, setting.data.training, seed, setting.device, Watcher()).rehearse()
 
 
 def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
