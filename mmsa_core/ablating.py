@@ -51,7 +51,8 @@ def run(
         display.note(f"{variant.name} ({number} of {len(variants)})")
         own = folder / variant.name
         try:
-            experiment.train(variant.recipe, own, device, command, display, processes=processes, resumed=resumed)
+            recipe = _grouped(variant.recipe, f"{folder.name}/{variant.name}")
+            experiment.train(recipe, own, device, command, display, processes=processes, resumed=resumed)
         except UserError as error:
             raise UserError(f"{variant.name}: {error}") from error
     evaluated = {
@@ -94,6 +95,15 @@ def _folder(recipe: Recipe, out: Path | None, resumed: bool) -> Path:
     if resumed and out is not None and (out / FULL).is_dir():
         return out
     return experiment.free_folder(recipe.model_copy(update={"name": f"{recipe.name}-ablation"}), out)
+
+
+def _grouped(recipe: Recipe, group: str) -> Recipe:
+    """With a group of its own at W&B, unless the recipe names one."""
+    wandb = recipe.track.wandb
+    if wandb is None or wandb.group is not None:
+        return recipe
+    track = recipe.track.model_copy(update={"wandb": wandb.model_copy(update={"group": group})})
+    return recipe.model_copy(update={"track": track})
 
 
 def _idle(recipe: Recipe) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, component_log, jobs, resume, seed_run
+from mmsa_core import assemble, checkpoint, component_log, jobs, resume, seed_run, tracking, wandb_tracking
 from mmsa_core.corpus import Corpus
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
@@ -59,6 +59,9 @@ def train(
             _one_by_one(setting, missing)
     found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
     checkpoint.write_json(folder / "results.json", found)
+    if recipe.track.wandb is not None and len(found["seeds"]) > 1:
+        wandb = recipe.track.wandb
+        tracking.once(display.warn, lambda: wandb_tracking.aggregate(wandb, recipe, folder, found))
     display.results(recipe.task, found)
     return folder
 
