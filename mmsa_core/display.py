@@ -15,7 +15,7 @@ from mmsa_core.runner import Row, Watcher
 from mmsa_core.tasks import TaskBase
 
 UNDEFINED = "undef."
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 180
 
 
 class Display(Watcher):
