@@ -52,6 +52,7 @@ class Display(Watcher):
         self._line(f"seed {seed} | {line}")
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self.trackers.begin(stage, epochs, steps)
         self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:
             self._progress = Progress(
