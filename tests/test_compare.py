@@ -215,7 +215,12 @@ def test_other_seeds_are_not_paired(make):
     found = compare(runs | {"good": evaluated(make, better, [4, 5])}, resamples=199)
     assert not found.paired("good")
     assert "good and base have other seeds" in " ".join(compare_tables.cautions(found))
+    assert "2 seeds are few" in " ".join(compare_tables.cautions(found))
     assert "base: 1, 2, 3; good: 4, 5" in " ".join(compare_tables.basis(found))
+    other = {"base": runs["base"], "good": replace(runs["good"], data_digest="other")}
+    assert "good and base were trained on other files" in " ".join(
+        compare_tables.cautions(compare(other, resamples=199))
+    )
 
 
 def test_an_undefined_metric_has_no_verdict(make):
