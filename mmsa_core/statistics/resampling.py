@@ -50,7 +50,8 @@ class Resampling:
         words = [word for name in names for word in divmod(name % 2**64, 2**32)]
         rng = np.random.default_rng([self.seed, 1, *words])
         drawn = _drawn(rng, len(names), self.resamples)
-        return drawn / drawn.sum(axis=0)
+        share: Weights = drawn / drawn.sum(axis=0)
+        return share
 
 
 def _drawn(rng: np.random.Generator, n: int, size: int) -> Int[Array, "units resamples"]:
