@@ -144,7 +144,7 @@ def basis(found: Comparison) -> Iterator[str]:
 def cautions(found: Comparison) -> Iterator[str]:
     """What makes the numbers less sure than they look."""
     if all(len(each.seeds) == 1 for each in found.distributions.values()):
-        yield "one seed: how much results differ between seeds is not known; verdicts are of these networks, not of recipes"
+        yield "one seed: how much seeds differ is not known; verdicts are about these networks, not about their recipes"
     for name, each in found.distributions.items():
         if len(each.seeds) == 1 and any(len(other.seeds) > 1 for other in found.distributions.values()):
             yield f"{name} has one seed: how much its results differ between seeds is not known"

@@ -204,7 +204,7 @@ def test_f1_never_stands_alone(make):
 
 def test_one_seed_says_that_the_spread_over_seeds_is_unknown(make):
     found = compare({"base": evaluated(make, plain, [1]), "good": evaluated(make, better, [1])}, resamples=199)
-    assert [each for each in compare_tables.cautions(found) if each.startswith("one seed: how much")]
+    assert [each for each in compare_tables.cautions(found) if each.startswith("one seed: how much seeds differ")]
     assert {each.d for each in found.rows} == {None}
     assert "draw 30 videos whole with replacement" in " ".join(compare_tables.basis(found))
 
