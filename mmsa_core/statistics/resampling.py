@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from mmsa_core.statistics.counted import Array, Counts
 
-CHUNK = 500
+CHUNK = 1000
 """So many resamples are worked on at once: they fit the cache."""
 
 Weights = Float[Array, "seeds resamples"]
