@@ -10,7 +10,6 @@ from rich.table import Table
 from mmsa_core.compare import SAME, Comparison, Row
 from mmsa_core.display import Display, number, scale_of
 from mmsa_core.statistics.comparison import LEVEL
-from mmsa_core.statistics.resampling import Resampling
 
 FEW_VIDEOS, FEW_SEEDS = 20, 5
 """From fewer a resample tells little of how much they differ."""
@@ -180,9 +179,12 @@ def _seeds(found: Comparison) -> str:
 
 
 def _drawn(found: Comparison) -> str:
-    plan: Resampling = found.plan
-    what = f"{plan.units} videos whole" if found.cluster == "video" else "single samples"
-    return what if all(len(each.seeds) == 1 for each in found.distributions.values()) else f"{what}, and seeds,"
+    units = found.plan.units
+    what = f"{units - 1} of {units} {'videos whole' if found.cluster == 'video' else 'samples'}"
+    sizes = {len(each.seeds) for each in found.distributions.values()}
+    if sizes == {1}:
+        return what
+    return f"{what} and {max(sizes) - 1} of {max(sizes)} seeds" if len(sizes) == 1 else f"{what} and all seeds but one"
 
 
 def plain(found: Comparison) -> dict[str, Any]:
