@@ -9,6 +9,7 @@ import click
 
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_data import data
+from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
 from mmsa_core.errors import UserError
 
@@ -23,6 +24,7 @@ def main() -> None:
 
 
 main.add_command(data)
+main.add_command(report)
 main.add_command(train)
 
 
