@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mmsa_core import answers_file, data, test_log
+from mmsa_core import answers_file, assemble, data, test_log
 from mmsa_core.answers_file import Asked
 from mmsa_core.batching import to_device
 from mmsa_core.checkpoint import Loaded
@@ -113,6 +113,8 @@ def evaluate(
     """
     recipe, split = runs[0].recipe, prepared.splits[split_name]
     task = recipe.task
+    for masker in (masker for condition in protocol.conditions.values() for masker in condition.maskers):
+        masker.prepare(prepared.splits["train"], assemble.raw(recipe.model))
     rows = {name: condition.rows(split) for name, condition in protocol.conditions.items()}
     moved = to_device(split, device)
     scores = tuple(

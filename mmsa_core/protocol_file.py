@@ -36,6 +36,8 @@ class Rates(Closed):
     """A masker without that field."""
     field: str = "rate"
     """The field that gets the value."""
+    each: bool = False
+    """One modality at a time: a condition for each modality and value, whose masker gets `modalities: [it]`."""
 
 
 class Over(Closed):
@@ -159,14 +161,20 @@ def resolve(file: File, modalities: Sequence[Modality], split: Split | None = No
 def _conditions(file: File, modalities: Sequence[Modality], split: Split | None) -> Iterator[tuple[str, Condition]]:
     subsets = [seen for n in range(1, len(modalities) + 1) for seen in combinations(modalities, n)]
     kept = {"+".join(seen): _built(Pattern.Config(name="pattern", keep=seen)) for seen in subsets}
-    rates = [(value, _built(_at(file.rates, value))) for value in file.rates.values] if file.rates else []
+    values = file.rates.values if file.rates and not file.rates.each else ()
+    rates = [(value, _built(_at(file.rates, value))) for value in values if file.rates]
     if file.subsets and rates:
         for subset, masker in kept.items():
             yield from ((f"{subset} {at:g}", Condition((masker, more), file.samples, at)) for at, more in rates)
     elif file.subsets:
         yield from ((subset, Condition((masker,), file.samples)) for subset, masker in kept.items())
+    elif file.rates and file.rates.each:
+        for modality in modalities:
+            one = file.rates.model_copy(update={"masker": {**file.rates.masker, "modalities": [modality]}})
+            for value in one.values:
+                yield f"{modality} {_rate(value, one)}", Condition((_built(_at(one, value)),), file.samples, value)
     else:
-        yield from ((_rate(at, file), Condition((masker,), file.samples, at)) for at, masker in rates)
+        yield from ((_rate(at, file.rates), Condition((masker,), file.samples, at)) for at, masker in rates)
     if file.patterns:
         yield "all", Condition((), file.samples)
         found = dict.fromkeys(data.seen(split)) if split is not None else {}
@@ -175,10 +183,10 @@ def _conditions(file: File, modalities: Sequence[Modality], split: Split | None)
         yield name, Condition(tuple(map(_built, maskers)), file.samples)
 
 
-def _rate(value: float, file: File) -> str:
+def _rate(value: float, rates: Rates | None) -> str:
     """`0.1`, with as many places as the rates of the protocol need."""
-    assert file.rates is not None
-    places = max(len(f"{each:g}".partition(".")[2]) for each in file.rates.values)
+    assert rates is not None
+    places = max(len(f"{each:g}".partition(".")[2]) for each in rates.values)
     return f"{value:.{places}f}"
 
 

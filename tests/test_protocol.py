@@ -63,6 +63,17 @@ def test_a_grid_meets_the_holes_of_its_rates():
     assert not alone.observed["vision"].any()
 
 
+def test_one_modality_at_a_time_is_late():
+    late = protocol_file.get("asynchronous", THREE)
+    assert list(late.conditions)[:6] == ["text 1", "text 2", "text 4", "text 8", "text 16", "audio 1"]
+    assert list(late.conditions)[-1] == "in time"
+    batch = samples.batch(THREE, 8)
+    seen = late.conditions["audio 2"](batch, late.source(0))
+    assert not seen.observed["audio"][:, :2].any()
+    assert seen.features["audio"][:, 2:].equal(batch.features["audio"][:, :-2])
+    assert seen.features["text"] is batch.features["text"]
+
+
 def test_one_of_ones_own(tmp_path):
     text = """
 name: mine

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mmsa_core import published
-from mmsa_core.published import File, Own, Table
+from mmsa_core import published_results
+from mmsa_core.published_results import File, Own, Table
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "corrkd.md"
 ALL = ("text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "avg6", "text+audio+vision")
@@ -15,7 +15,7 @@ ALL = ("text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "
 
 def found(data, metric="f1_non0"):
     """Method to its numbers in percent; an ablation's row replaces none, its numbers are the same."""
-    rows = [row for row in published.rows() if (row.data, row.metric) == (data, metric)]
+    rows = [row for row in published_results.rows() if (row.data, row.metric) == (data, metric)]
     return {row.method: {name: round(100 * value, 2) for name, value in row.values.items()} for row in rows[::-1]}
 
 
@@ -49,25 +49,25 @@ def test_every_number_of_iemocap_and_of_the_ablation_is_the_references():
 
 
 def test_an_average_is_that_of_its_six_conditions_as_far_as_they_are_printed():
-    for row in published.rows():
+    for row in published_results.rows():
         if "text" in row.values:
             mean = sum(row.values[name] for name in ALL[:6]) / 6
             assert row.values["avg6"] == pytest.approx(mean, abs=1e-3), (row.data, row.method)
 
 
 def test_every_row_says_where_it_is_from():
-    rows = published.rows()
+    rows = published_results.rows()
     assert {row.method for row in rows} >= {"CorrKD", "HRLF", "DMD", "GCNet", "Self-MM", "MCTN", "TransM", "SMIL"}
     assert "CVPR 2023" in next(row for row in rows if row.method == "DMD").citation
     assert all("CVPR 2024" in row.printed_in and "NeurIPS 2024" in row.printed_in for row in rows)
 
 
 def test_what_differs_is_said():
-    row = published.beside("corrkd-inter", ["f1_non0"])[0]
+    row = published_results.beside("corrkd-inter", ["f1_non0"])[0]
     same = Own(row.splits, row.features, "corrkd-inter", "f1_non0", 5)
-    assert len(published.differences(row, same)) == 1  # which corpus it is cannot be known
+    assert len(published_results.differences(row, same)) == 1  # which corpus it is cannot be known
     other = Own({"train": 1284, "test": 189}, {"text": 768, "audio": 74}, "corrkd-intra", "auc_non0", 1)
-    assert published.differences(row, other)[1:] == [
+    assert published_results.differences(row, other)[1:] == [
         "test split: theirs 686 samples, yours 189",
         "features of text: theirs 300 wide, yours 768 wide",
         "features of vision: theirs 35 wide, yours none",
@@ -78,8 +78,8 @@ def test_what_differs_is_said():
 
 
 def test_rows_are_of_the_protocol_and_the_metrics_that_were_asked_for():
-    assert published.beside("corrkd-intra", ["f1_non0"]) == ()
-    assert {row.data for row in published.beside("corrkd-inter", ["happy_f1"])} == {"IEMOCAP"}
+    assert published_results.beside("corrkd-intra", ["f1_non0"]) == ()
+    assert {row.data for row in published_results.beside("corrkd-inter", ["happy_f1"])} == {"IEMOCAP"}
 
 
 def test_a_row_needs_a_value_for_each_column_and_a_paper():
