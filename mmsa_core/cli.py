@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
+from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
 from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
@@ -25,6 +26,7 @@ def main() -> None:
 
 main.add_command(data)
 main.add_command(report)
+main.add_command(compare)
 main.add_command(train)
 
 
