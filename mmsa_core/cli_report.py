@@ -15,7 +15,13 @@ from mmsa_core.cli_command import SET, command
 )
 @click.option("--split", default="test", show_default=True, type=click.Choice(["valid", "test"]))
 @click.option(
-    "--against", type=click.Path(path_type=Path), metavar="RUN", help="Whom the others are compared with: a run."
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Whom the others are compared with; by default the first.",
+)
+@click.option(
+    "--resamples", type=click.IntRange(min=1), default=10_000, show_default=True, help="As in `mmsa compare`."
 )
 @click.option("--published", is_flag=True, help="Show numbers that papers printed beside the runs', marked as such.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -27,6 +33,7 @@ def report(
     protocols: tuple[str, ...],
     split: str,
     against: Path | None,
+    resamples: int,
     published: bool,
     device: str,
     overrides: tuple[str, ...],
@@ -35,8 +42,9 @@ def report(
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
     from mmsa_core.report import making
+    from mmsa_core.report.gathering import Options
 
     display = Display()
-    chosen = protocols or ("inter", "intra")
-    page = making.report(runs, out, chosen, split, against, published, overrides, pick(device), display)
+    options = Options(protocols or ("inter", "intra"), split, against, published, resamples, overrides)
+    page = making.report(runs, out, options, pick(device), display)
     display.console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)

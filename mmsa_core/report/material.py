@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mmsa_core.checkpoint import Loaded
+from mmsa_core.compare import Comparison
 from mmsa_core.inspection.shared import Leakage
 from mmsa_core.recipe import Recipe
 from mmsa_core.report import log
@@ -44,8 +45,10 @@ class Material:
     runs: tuple[Run, ...]
     split: str
     tested: tuple[Tested, ...]
-    against: Run
-    """Whom the others are compared with."""
+    comparisons: tuple[Comparison | None, ...]
+    """For each protocol: all runs with the first; None where there is nothing to compare, or no way to."""
+    incomparable: tuple[str, ...]
+    """Why runs are left out of the comparisons."""
     leakage: Leakage
     """What splits of the first run's data share."""
     names: Mapping[str, tuple[str, ...]]

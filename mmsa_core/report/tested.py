@@ -5,11 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from mmsa_core.batching import batches
-from mmsa_core.evaluation import Evaluated, Values
+from mmsa_core.compare import units
+from mmsa_core.distributions import distributions
+from mmsa_core.evaluation import Evaluated
+from mmsa_core.evaluation import Values as Metrics
 from mmsa_core.protocol import Protocol, average
+from mmsa_core.statistics.comparison import LEVEL
+from mmsa_core.statistics.counted import Values
+from mmsa_core.statistics.resampling import Resampling
+
+RESAMPLES = 2000
+"""For bands, which are drawn; comparisons take more."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +61,9 @@ class Tested:
         return found
 
     @cached_property
-    def references(self) -> dict[str, dict[str, Values]]:
+    def references(self) -> dict[str, dict[str, Metrics]]:
         """By condition or average: the predictors that look at no sample, asked about the same samples."""
-        known: dict[bytes, dict[str, Values]] = {}
+        known: dict[bytes, dict[str, Metrics]] = {}
         by_condition = {}
         for condition, rows in self.first.scores[0].rows.items():
             key = rows.numpy().tobytes()
@@ -62,7 +72,7 @@ class Tested:
             by_condition[condition] = known[key]
         return by_condition | {name: self._averaged(name, by_condition) for name in self.protocol.averages}
 
-    def _averaged(self, name: str, by_condition: Mapping[str, dict[str, Values]]) -> dict[str, Values]:
+    def _averaged(self, name: str, by_condition: Mapping[str, dict[str, Metrics]]) -> dict[str, Metrics]:
         weights = self.protocol.averages[name].weights(self.protocol.conditions)
         predictors = by_condition[next(iter(weights))]
         return {
@@ -72,6 +82,19 @@ class Tested:
             }
             for predictor, values in predictors.items()
         }
+
+    @cached_property
+    def intervals(self) -> dict[str, dict[tuple[str, str], tuple[float, float]]]:
+        """Of each run of one seed, by metric and condition: the 95 % percentile interval over resampled samples."""
+        found: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
+        for run, evaluated in self.found.items():
+            if len(evaluated.scores) == 1:
+                plan = Resampling(RESAMPLES, 0, units(evaluated.split.ids, None)[0])
+                metrics = headline(evaluated, self.values(run, self.entries[0]))
+                found[run] = {
+                    where: _ends(drawn) for where, drawn in distributions(evaluated, metrics, plan).resampled.items()
+                }
+        return found
 
     @cached_property
     def complete(self) -> str | None:
@@ -89,6 +112,15 @@ class Tested:
             for batch in batches(self.first.split, None, self.first.recipe.evaluate.batch_size)
             for modality, observed in condition(batch, draw).observed.items()
         )
+
+
+def _ends(drawn: Values) -> tuple[float, float]:
+    """Where the middle 95 % lie; NaN where no resample defines the metric."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [LEVEL / 2, 1 - LEVEL / 2])
+    return float(low), float(high)
 
 
 def headline(evaluated: Evaluated, have: Mapping[str, Any], before: Sequence[str] = ()) -> list[str]:

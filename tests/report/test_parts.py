@@ -18,11 +18,11 @@ from mmsa_core.scores import Answers
 from mmsa_core.tasks import BinaryLabels, Classification, Regression
 
 
-def test_runs_are_called_by_their_recipes_or_by_what_tells_their_paths_apart():
-    paths = [Path("/a/x/kd"), Path("/a/y/kd"), Path("/a/z")]
-    assert naming.names(["kd", "kd", "corrkd"], paths) == ("x/kd", "y/kd", "corrkd")
+def test_runs_are_called_by_what_tells_their_paths_apart():
+    paths = [Path("/a/x/kd"), Path("/a/y/kd"), Path("/a/z"), Path("/a/w/seed-1")]
+    assert naming.names(paths) == ("x/kd", "y/kd", "z", "w/seed-1")
     with pytest.raises(UserError, match="is given twice"):
-        naming.names(["kd", "kd"], [Path("/a/x"), Path("/a/b/../x")])
+        naming.names([Path("/a/x"), Path("/a/b/../x")])
 
 
 def test_fields_that_differ():

@@ -6,6 +6,7 @@ from mmsa_core.report.blocks import Section
 from mmsa_core.report.material import Material
 from mmsa_core.report.sections import (
     calibration,
+    comparisons,
     conditions,
     confusion,
     curves,
@@ -15,13 +16,18 @@ from mmsa_core.report.sections import (
     patterns,
     predictions,
     provenance,
+    published,
     recipes,
+    summary,
     training,
 )
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    summary.section,
     main_table.section,
     conditions.section,
+    published.section,
+    comparisons.section,
     curves.section,
     confusion.section,
     predictions.section,

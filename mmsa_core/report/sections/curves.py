@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsa_core.report.blocks import Block, Picture, Section, Text
 from mmsa_core.report.drawing.lines import Panel, Series, panels
 from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading, percent
-from mmsa_core.report.tested import Tested, headline
+from mmsa_core.report.tested import RESAMPLES, Tested, headline
 
 SIGNED = frozenset({"corr"})
 """Metrics for which zero is a value to look at."""
@@ -30,7 +30,7 @@ def section(material: Material) -> Section | None:
             blocks += [_by_axis(tested, found, name) for name in metrics if name.startswith(("f1", "auc"))]
     if not blocks:
         return None
-    return Section("Curves over missing rates", (Text(_band(material)), *blocks))
+    return Section("Curves over missing rates", (Text(band(material)), *blocks))
 
 
 def axes(tested: Tested) -> dict[str, list[str]]:
@@ -80,7 +80,7 @@ def _picture(tested: Tested, file: str, title: str, drawn: Sequence[Panel]) -> P
 
 def _panel(tested: Tested, conditions: Sequence[str], name: str, title: str) -> Panel:
     at = np.array([tested.protocol.conditions[condition].at for condition in conditions], dtype=np.float64)
-    series = {run: _series(at, [tested.values(run, c).get(name, {}) for c in conditions], name) for run in tested.found}
+    series = {run: _series(tested, run, name, conditions, at) for run in tested.found}
     references = tested.references[conditions[0]]
     levels = {each: values.get(name) for each, values in references.items() if each in ("constant", "random")}
     scale = 100.0 if percent(name) else 1.0
@@ -88,21 +88,29 @@ def _panel(tested: Tested, conditions: Sequence[str], name: str, title: str) -> 
     return Panel(title, tested.protocol.axis, heading(name), series, shown, zero=name in SIGNED)
 
 
-def _series(at: Any, values: Sequence[Mapping[str, Any]], name: str) -> Series:
+def _series(tested: Tested, run: str, name: str, conditions: Sequence[str], at: NDArray[np.float64]) -> Series:
+    """The mean, and its band: the deviation over seeds, or for one seed the interval over samples."""
     scale = 100.0 if percent(name) else 1.0
-    mean, std = (
-        np.array([np.nan if each.get(key) is None else scale * each[key] for each in values]) for key in ("mean", "std")
-    )
-    if np.isnan(std).all():
-        return Series(at, mean)
-    least, most = LIMITS.get(name, (-np.inf, np.inf)) if not percent(name) else (0.0, 100.0)
+    values = [tested.values(run, condition).get(name, {}) for condition in conditions]
+    mean, std = (scale * np.array([_number(each.get(key)) for each in values]) for key in ("mean", "std"))
+    if len(tested.found[run].scores) == 1:
+        low, high = scale * np.array([tested.intervals[run][name, condition] for condition in conditions]).T
+        return Series(at, mean, low, high)
+    least, most = (0.0, 100.0) if percent(name) else LIMITS.get(name, (-np.inf, np.inf))
     return Series(at, mean, np.maximum(mean - std, least), np.minimum(mean + std, most))
 
 
-def _band(material: Material) -> str:
-    if all(len(run.seeds) == 1 for run in material.runs):
-        return "Each line is one seed; there is no band, since one seed has no spread."
-    return (
-        "Lines are means over seeds, bands one standard deviation over seeds on either side, as far as a metric can "
-        "go; runs of one seed have none."
-    )
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def band(material: Material) -> str:
+    """What the bands are."""
+    several = "one standard deviation over seeds on either side, as far as a metric can go"
+    single = f"95 % bootstrap intervals over samples ({RESAMPLES} resamples), which say nothing of seeds"
+    kinds = {len(run.seeds) > 1 for run in material.runs}
+    if kinds == {True}:
+        return f"Lines are means over seeds, bands {several}."
+    if kinds == {False}:
+        return f"Each line is one seed; bands are {single}."
+    return f"Lines are means over seeds, bands {several}; those of runs of one seed are {single}."
