@@ -15,7 +15,7 @@ from mmsa_core.runner import Row, Watcher
 from mmsa_core.tasks import TaskBase
 
 UNDEFINED = "undef."
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 180
 
 
 class Display(Watcher):
@@ -52,6 +52,7 @@ class Display(Watcher):
         self._line(f"seed {seed} | {line}")
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self.trackers.begin(stage, epochs, steps)
         self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:
             self._progress = Progress(

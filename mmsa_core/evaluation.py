@@ -113,8 +113,8 @@ def evaluate(
     """
     recipe, split = runs[0].recipe, prepared.splits[split_name]
     task = recipe.task
-    for masker in (masker for condition in protocol.conditions.values() for masker in condition.maskers):
-        masker.prepare(prepared.splits["train"], assemble.raw(recipe.model))
+    for condition in protocol.conditions.values():
+        condition.prepare(prepared.splits["train"], assemble.raw(recipe.model))
     rows = {name: condition.rows(split) for name, condition in protocol.conditions.items()}
     moved = to_device(split, device)
     scores = tuple(

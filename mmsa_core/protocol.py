@@ -1,7 +1,7 @@
 """Test conditions: what a trained student is denied, which samples count, and what an average is over."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from mmsa_core import data
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.corpus import Split
 from mmsa_core.missing import Draw
-from mmsa_core.types import Batch
+from mmsa_core.types import Batch, Modality
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Condition:
         for masker in self.maskers:
             batch = masker(batch, draw)
         return batch
+
+    def prepare(self, train: Split, raw: Collection[Modality] = ()) -> None:
+        """Let the maskers learn what they need of the training split; once, before the first use."""
+        for masker in self.maskers:
+            masker.prepare(train, raw)
 
     def rows(self, split: Split) -> Bool[Tensor, " samples"]:
         """Which samples of a split count."""

@@ -71,6 +71,8 @@ class File(Closed):
     """A condition for all samples, and one for each pattern of modalities that occurs in the data, over its samples."""
     conditions: dict[str, tuple[Masker, ...]] = Field(default_factory=dict)
     """Others: the maskers that act, one after the other; [] leaves the data as they are."""
+    at: dict[str, float] = Field(default_factory=dict)
+    """Where those stand on an axis of rates, by name, for averages that are areas."""
     averages: dict[str, Over] = Field(default_factory=dict)
     """By name; `{n}` in a name is the number of conditions."""
 
@@ -78,6 +80,8 @@ class File(Closed):
     def _something(self) -> "File":
         if not (self.subsets or self.rates or self.patterns or self.conditions):
             raise ValueError("there is no condition; give subsets, rates, patterns or conditions")
+        if unknown := [name for name in self.at if name not in self.conditions]:
+            raise ValueError(f"at: '{unknown[0]}' is not among the conditions: {', '.join(self.conditions) or 'none'}")
         return self
 
 
@@ -180,7 +184,7 @@ def _conditions(file: File, modalities: Sequence[Modality], split: Split | None)
         found = dict.fromkeys(data.seen(split)) if split is not None else {}
         yield from ((name, Condition((), name)) for name in sorted(found, key=lambda n: (n.count("+"), n)) if name)
     for name, maskers in file.conditions.items():
-        yield name, Condition(tuple(map(_built, maskers)), file.samples)
+        yield name, Condition(tuple(map(_built, maskers)), file.samples, file.at.get(name))
 
 
 def _rate(value: float, rates: Rates | None) -> str:

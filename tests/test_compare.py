@@ -229,7 +229,7 @@ def test_an_undefined_metric_has_no_verdict(make):
 def test_too_few_resamples_for_so_many_comparisons_are_refused(make):
     base = evaluated(make, plain)
     check_resamples(base, 1, 99)
-    with pytest.raises(UserError, match="too few for 2 comparisons under protocol two.*take 80 or more"):
+    with pytest.raises(UserError, match=r"too few for 2 comparisons under protocol two.*take 80 or more"):
         check_resamples(base, 1, 79)
     check_resamples(base, 1, 80)
 

@@ -28,8 +28,8 @@ def test_reuse_changes_no_bit(trained, name):
     run, prepared = trained
     split = prepared.splits["test"]
     protocol = protocol_file.get(name, THREE, split)
-    for masker in (masker for condition in protocol.conditions.values() for masker in condition.maskers):
-        masker.prepare(prepared.splits["train"])
+    for condition in protocol.conditions.values():
+        condition.prepare(prepared.splits["train"])
     reused, anew = (
         answers(run.model, split, protocol.conditions, protocol.source(0), 4, reuse) for reuse in (True, False)
     )

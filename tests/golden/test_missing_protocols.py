@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mmsa_core.published import emt_dlfr, gcnet, imder, lnln, tfr_net
+from mmsa_core.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
 
 pytestmark = pytest.mark.golden("missing_protocols")
 ORDER = ("text", "audio", "vision")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+AVERAGE = ("avg{n}", "mean")
 BATCH = 32
 """The published batch size on CMU-MOSI (on CMU-MOSEI it is 128)."""
 SEED = 1111

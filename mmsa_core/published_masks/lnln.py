@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.published import tfr_net
+from mmsa_core.published_masks import tfr_net
 
 RATES = tuple(n / 10 for n in range(10))
+AVERAGE = ("avg{n}", "mean")
 SEED = 1111
 
 

@@ -1,8 +1,8 @@
 """Masks of published codes, where these are deterministic: to replay what their tables were made with.
 
-Each file has `RATES` and `masks(valid, rate, seed)`; `valid` says which positions of the padded arrays are frames, for
-the modalities in the order text, audio, vision. Our own maskers are the default: they depend on neither order nor
-padding.
+Each file has `RATES`, `AVERAGE` and `masks(valid, rate, seed)`; `valid` says which positions of the padded arrays are
+frames, for the modalities in the order text, audio, vision. Our own maskers are the default: they depend on neither
+order nor padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.published import emt_dlfr, gcnet, imder, lnln, tfr_net
+from mmsa_core.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
 
 
 class Code(Protocol):
@@ -20,6 +20,10 @@ class Code(Protocol):
     @property
     def RATES(self) -> tuple[float, ...]:
         """The rates that it is tested at."""
+
+    @property
+    def AVERAGE(self) -> tuple[str, str]:
+        """What its tables' average over the rates is called here, and how it is taken."""
 
     def masks(
         self, valid: Sequence[NDArray[np.bool_]], rate: float, seed: int | None = None

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.published import tfr_net
+from mmsa_core.published_masks import tfr_net
 
 RATES = tuple(n / 10 for n in range(11))
+AVERAGE = ("auilc", "area")
 SEEDS = (111, 1111, 11111)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES = tuple(n / 10 for n in range(8))
+AVERAGE = ("avg{n}", "mean")
 SEED = 100
 TOLERANCE, LEAST = 0.005, 32
 

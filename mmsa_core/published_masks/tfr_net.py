@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES = (0.2,)
+AVERAGE = ("avg{n}", "mean")
 SEEDS = (1111, 1111, 1111)
 
 
