@@ -21,6 +21,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "docs/corpora.md",
     "docs/data.md",
+    "docs/reports.md",
     "docs/protocols.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",

@@ -55,3 +55,9 @@ class Material:
     """The data's names of classes, where they have some."""
     published: bool = False
     """Whether published numbers stand beside the runs'."""
+
+    @property
+    def spread(self) -> str:
+        """What stands behind a mean, for captions."""
+        several = any(len(run.seeds) > 1 for run in self.runs)
+        return "mean ± standard deviation over seeds" if several else "one seed"

@@ -42,7 +42,7 @@ def section(material: Material) -> Section | None:
     note = f"Protocol {tested.protocol.name}; {BINS} bins of equal width; 0 is calibrated, 1 is the worst."
     table = Table(
         "calibration",
-        "Expected calibration error, mean ± standard deviation over seeds",
+        f"Expected calibration error, {material.spread}",
         columns,
         (tuple(rows),),
         (note,),

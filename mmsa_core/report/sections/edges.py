@@ -16,7 +16,7 @@ def section(material: Material) -> Section | None:
     blocks: list[Block] = []
     for number, run in enumerate(material.runs, start=1):
         for label, per_seed in measure(material, run).items():
-            blocks += _blocks(run, number, label, per_seed)
+            blocks += _blocks(run, number, label, per_seed, material.spread)
     if not blocks:
         return None
     said = (
@@ -39,7 +39,7 @@ def measure(material: Material, run: Run) -> dict[str, list[dict[edges.Pair, flo
     return found
 
 
-def _blocks(run: Run, number: int, label: str, per_seed: list[dict[edges.Pair, float]]) -> list[Block]:
+def _blocks(run: Run, number: int, label: str, per_seed: list[dict[edges.Pair, float]], spread: str) -> list[Block]:
     names = list(run.recipe.model.encoders)
     pairs = [pair for pair in per_seed[0] if all(pair in each for each in per_seed)]
     means = {pair: float(np.mean([each[pair] for each in per_seed])) for pair in pairs}
@@ -61,5 +61,5 @@ def _blocks(run: Run, number: int, label: str, per_seed: list[dict[edges.Pair, f
             f"Heat map: {said}.",
             partial(figures.drawn, title, names, means),
         ),
-        Table(file, f"Edges of {title}, mean ± standard deviation over seeds", columns, (tuple(rows),)),
+        Table(file, f"Edges of {title}, {spread}", columns, (tuple(rows),)),
     ]

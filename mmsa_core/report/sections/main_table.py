@@ -21,8 +21,7 @@ def section(material: Material) -> Section:
         *(Column(heading(name), name) for name in metrics),
     )
     notes = [note for tested, entry, _ in chosen for note in averaged(tested, entry)]
-    spread = "mean ± standard deviation over seeds" if len(material.runs[0].seeds) > 1 else "one seed"
-    caption = f"Main results, {material.split} split ({_samples(first)} samples), {spread}"
+    caption = f"Main results, {material.split} split ({_samples(first)} samples), {material.spread}"
     note = "Under the runs, predictors that know the training targets and look at no sample. undef.: undefined."
     return Section("Main table", (Table("main", caption, columns, groups, (note, *notes)),))
 

@@ -79,6 +79,4 @@ def picked(material: Material) -> Table:
         Column("epochs trained", "epochs"),
         Column("seconds per seed", "seconds"),
     )
-    return Table(
-        "training", "The epoch that validation picked, mean ± standard deviation over seeds", columns_of, (tuple(rows),)
-    )
+    return Table("training", f"The epoch that validation picked, {material.spread}", columns_of, (tuple(rows),))
