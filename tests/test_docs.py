@@ -23,6 +23,7 @@ PAGES = [
     "docs/data.md",
     "docs/masks.md",
     "docs/statistics.md",
+    "docs/reports.md",
     "docs/protocols.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
