@@ -37,17 +37,19 @@ def finished(setting: Setting) -> list[int]:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run folder of a seed holds a student and its results."""
-    return all((folder / name).is_file() for name in ("student.safetensors", "results.json"))
+    return all((folder / name).is_file() for name in ("recipe.yaml", "student.safetensors", "results.json"))
 
 
-def make_room(setting: Setting, seeds: Sequence[int]) -> None:
-    """Set the folders of seeds that were not finished aside; nothing in them is lost."""
-    for folder in [setting.folder(seed) for seed in seeds if setting.folder(seed).exists()]:
+def make_room(setting: Setting, seeds: Sequence[int]) -> list[int]:
+    """Set the folders of seeds that were not finished aside, so that nothing in them is lost; the seeds to train."""
+    unfinished = [seed for seed in seeds if not is_finished(setting.folder(seed))]  # another process may have ended
+    for folder in [setting.folder(seed) for seed in unfinished if setting.folder(seed).exists()]:
         numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
         aside = next(path for path in numbered if not path.exists())
         folder.rename(aside)
         wandb_runs.carry(aside, folder)
         setting.display.note(f"{folder.name} was not finished and is trained anew; what there was is in {aside}")
+    return unfinished
 
 
 def differences(there: Recipe, here: Recipe) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from mmsa_core import experiment, resume, seed_run
+from mmsa_core import experiment, lock, resume, seed_run
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 
@@ -152,3 +152,20 @@ def test_where_there_is_nothing_to_go_on_with(make, tmp_path):
     assert resume.begun(train(recipe, tmp_path / "new", resumed=True))  # so that one command begins and goes on
     with pytest.raises(UserError, match="name a new folder or go on with --resume"):
         train(recipe, tmp_path / "new")
+
+
+def test_two_processes_do_not_train_into_one_folder(make, copy, whole):
+    (copy / "seed-2" / "results.json").unlink()
+    before, recipe = tree(copy), make.tiny(seeds=[1, 2, 3], train=SHORT)
+    with lock.held(copy), pytest.raises(UserError, match="another process is training into it"):
+        train(recipe, copy, resumed=True)
+    assert tree(copy) == before
+    train(recipe, copy, resumed=True)
+    assert (copy / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+def test_a_seed_that_another_process_finished_meanwhile_is_kept(make, copy, monkeypatch):
+    before, seeds = tree(copy / "seed-2"), trained(monkeypatch)
+    monkeypatch.setattr(resume, "finished", lambda setting: [1])  # as it was when this process looked
+    train(make.tiny(seeds=[1, 2, 3], train=SHORT), copy, resumed=True)
+    assert (seeds, tree(copy / "seed-2")) == ([], before)
