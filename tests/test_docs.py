@@ -22,6 +22,7 @@ PAGES = [
     "docs/corpora.md",
     "docs/data.md",
     "docs/experiments.md",
+    "docs/reports.md",
     "docs/protocols.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
