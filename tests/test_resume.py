@@ -131,6 +131,19 @@ def test_other_data_are_refused(make, copy):
     assert tree(copy) == before
 
 
+def test_another_teacher_in_the_same_folder_is_refused(make, whole, tmp_path):
+    teacher = shutil.copytree(whole, tmp_path / "teacher")
+    recipe = make.tiny(seeds=[1, 2], train=SHORT, teacher={"run": str(teacher)}, distillers={"kd": {"name": "kd"}})
+    folder = train(recipe, tmp_path / "out")
+    shutil.copy(whole / "seed-3" / "student.safetensors", teacher / "seed-2" / "student.safetensors")
+    before = tree(folder)
+    with pytest.raises(
+        UserError, match=r"seed-2: the weights in .*teacher/seed-2 were others then. Nothing was changed"
+    ):
+        train(recipe.model_copy(update={"seeds": (1, 2, 3)}), folder, resumed=True)
+    assert tree(folder) == before
+
+
 def test_differences_by_hand(make):
     one, other = make.corrkd(), make.corrkd(teacher={"kind": "none"}, distillers={}, seeds=[7])
     found = resume.differences(one, other)
