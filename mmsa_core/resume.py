@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmsa_core import checkpoint, recipe_file, wandb_runs
+from mmsa_core import checkpoint, recipe_file, test_log, wandb_runs
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
@@ -14,6 +14,8 @@ from mmsa_core.stages import Stages
 
 UNCOMPARED = ("seeds", "track", "data.path")
 """What makes no other experiment: which seeds there are, where they are logged, where the same data lie."""
+CARRIED = (wandb_runs.IDS, test_log.FILE)
+"""What a seed that is trained anew takes over: its runs at W&B, and how often its test split was evaluated."""
 
 
 def begun(out: Path) -> bool:
@@ -49,7 +51,10 @@ def make_room(setting: Setting, seeds: Sequence[int]) -> list[int]:
         numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
         aside = next(path for path in numbered if not path.exists())
         folder.rename(aside)
-        wandb_runs.carry(aside, folder)
+        folder.mkdir()
+        for name in CARRIED:
+            if (aside / name).is_file():
+                checkpoint.write_bytes(folder / name, (aside / name).read_bytes())
         setting.display.note(f"{folder.name} was not finished and is trained anew; what there was is in {aside}")
     return unfinished
 

@@ -53,7 +53,7 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     """Train teacher and student with one seed, evaluate the student, and write the run folder."""
     recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
     folder = setting.folder(seed)
-    folder.mkdir(parents=True, exist_ok=True)  # it may be there with the ids of its W&B runs
+    folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
     began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)

@@ -60,13 +60,6 @@ def table(rows: Mapping[str, Mapping[str, Any]], corner: str) -> Any:
     )
 
 
-def carry(old: Path, new: Path) -> None:
-    """Let a folder's runs, if it has any, go on in a new folder."""
-    if (old / IDS).is_file():
-        new.mkdir()
-        checkpoint.write_bytes(new / IDS, (old / IDS).read_bytes())
-
-
 def _id(folder: Path, job: str) -> str:
     """The id of a job's run: made once, then kept in the folder."""
     path = folder / IDS

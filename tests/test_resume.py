@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from mmsa_core import experiment, lock, resume, seed_run
+from mmsa_core import experiment, lock, resume, seed_run, test_log
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 
@@ -70,6 +70,7 @@ def test_a_seed_that_was_interrupted_is_trained_anew(make, copy, whole, monkeypa
     for name in ("student.safetensors", "results.json", "metrics.jsonl"):
         assert (copy / "seed-2" / name).read_bytes() == (whole / "seed-2" / name).read_bytes()
     assert (copy / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert [test_log.count(copy / f"seed-{seed}") for seed in (1, 2, 3)] == [1, 2, 1]  # none is forgotten
     said = capsys.readouterr().out
     assert "finished, and kept as they are: seed-1, seed-3" in said
     assert f"what there was is in {copy / 'unfinished-seed-2'}" in said
