@@ -30,9 +30,16 @@ def ranking(found: Comparison) -> list[str]:
 
 
 def entries(tested: Tested) -> list[str]:
-    """Complete input and the averages; all conditions where there is neither."""
+    """Complete input and the averages; all conditions where there is no average."""
+    if not tested.protocol.averages:
+        return list(tested.protocol.conditions)
     chosen = [tested.complete] if tested.complete is not None else []
-    return [*chosen, *tested.protocol.averages] or list(tested.protocol.conditions)
+    return [*chosen, *tested.protocol.averages]
+
+
+def others(tested: Tested) -> list[str]:
+    """The conditions that are not among them."""
+    return [name for name in tested.protocol.conditions if name not in entries(tested)]
 
 
 def rows_of(found: Comparison, metric: str, entry: str) -> list[Row]:
