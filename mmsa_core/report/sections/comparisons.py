@@ -20,7 +20,6 @@ def section(material: Material) -> Section | None:
     for tested, found in zip(material.tested, material.comparisons, strict=True):
         if found is not None:
             blocks += [_picture(tested, found), _table(tested, found), Items(tuple(compare_tables.basis(found)))]
-            blocks += [Text(sentence, "warning") for sentence in compare_tables.cautions(found)]
     return Section("Comparisons", tuple(blocks))
 
 

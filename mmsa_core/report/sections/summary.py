@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mmsa_core import compare_tables
 from mmsa_core.compare import SAME, Comparison, Row
 from mmsa_core.compare_tables import RATES, signed, span
 from mmsa_core.report.blocks import Block, Items, Section, Text
@@ -23,6 +24,9 @@ def section(material: Material) -> Section:
                 blocks.append(Text(f"Against {found.baseline}, protocol {tested.protocol.name}:"))
                 blocks.append(Items(tuple(finding(tested, found, entry) for entry in wanted)))
             blocks += [Text(sentence, "finding") for sentence in threshold_effects(tested, found, wanted)]
+    known = [found for found in material.comparisons if found is not None]
+    cautions = dict.fromkeys(sentence for found in known for sentence in compare_tables.cautions(found))
+    blocks += [Text(sentence, "warning") for sentence in cautions]
     if len(material.runs) == 1:
         blocks.append(
             Text("One run has nothing to be compared with; the predictors beside it show what no input gives.")
