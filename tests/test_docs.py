@@ -21,6 +21,8 @@ PAGES = [
     "CONTRIBUTING.md",
     "docs/corpora.md",
     "docs/data.md",
+    "docs/masks.md",
+    "docs/statistics.md",
     "docs/reports.md",
     "docs/protocols.md",
     "plugins/mmsa-corrkd/README.md",
