@@ -119,3 +119,10 @@ def test_a_difference_that_is_not_distinguishable_is_open():
     points = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert [line.get_markerfacecolor() == "white" for line in points] == [True, False]
     assert [text.get_text() for text in axes.texts] == ["undefined"]
+
+
+def test_long_names_are_broken_where_they_can_be():
+    assert style.wrapped("a_run_with_a_long_name", 10) == "a_run_\nwith_a_\nlong_name"
+    assert style.wrapped("short", 10) == "short"
+    assert style.wrapped("x" * 25, 10) == "x" * 10 + "\n" + "x" * 10 + "\n" + "x" * 5
+    assert style.wrapped("F1 at the threshold", 12) == "F1 at the\nthreshold"

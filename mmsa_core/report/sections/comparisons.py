@@ -11,6 +11,9 @@ from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading, named, percent
 from mmsa_core.report.tested import Tested
 
+MOST = 4
+"""Rows of panels."""
+
 
 def section(material: Material) -> Section | None:
     """For each protocol a figure of the intervals, all comparisons as a table, and what they rest on."""
@@ -36,6 +39,12 @@ def entries(tested: Tested) -> list[str]:
     return [*chosen, *tested.protocol.averages]
 
 
+def drawn_entries(tested: Tested) -> list[str]:
+    """Those for which there is room in a figure; the table has all."""
+    found = entries(tested)
+    return found if len(found) <= MOST else [tested.complete] if tested.complete is not None else found[:MOST]
+
+
 def others(tested: Tested) -> list[str]:
     """The conditions that are not among them."""
     return [name for name in tested.protocol.conditions if name not in entries(tested)]
@@ -53,7 +62,7 @@ def _picture(tested: Tested, found: Comparison) -> Picture:
             _difference(metric),
             [_drawn(row) for row in rows_of(found, metric, entry)],
         )
-        for entry in entries(tested)
+        for entry in drawn_entries(tested)
         for metric in ranking(found)
     ]
     name = tested.protocol.name
