@@ -50,7 +50,7 @@ def _table(found: Comparison, run: str, metric: str) -> Table:
             positive = [f"{_share(beside.baseline)} / {_share(beside.value)}"] if beside else []
             table.add_row(row.condition, *_cells(row, scale), *positive, verdict(row))
         table.add_section()
-    for name, values in found.first.references().items():
+    for name, values in found.references.items():
         value = number(values.get(metric.removesuffix("_tuned")), scale)  # what is constant has no threshold
         positive = [_share(values.get(rate.removesuffix("_tuned")))] if rate else []
         table.add_row(name, value, "", "", "", "", "", *positive)
@@ -216,7 +216,7 @@ def plain(found: Comparison) -> dict[str, Any]:
         "averaged": {
             name: {"over": list(each.over), "how": each.how} for name, each in first.protocol.averages.items()
         },
-        "references": first.references(),
+        "references": found.references,
         "comparisons": [_flat(row) for row in found.rows],
         "conclusions": list(conclusions(found)),
         "cautions": list(cautions(found)),
