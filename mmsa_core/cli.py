@@ -12,6 +12,7 @@ from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
 from mmsa_core.cli_masks import masks
+from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
 from mmsa_core.errors import UserError
 
@@ -27,6 +28,7 @@ def main() -> None:
 
 main.add_command(ablate)
 main.add_command(data)
+main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
 main.add_command(train)
