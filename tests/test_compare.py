@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import comparability, compare_tables, data, experiment, protocol_file
+from mmsa_core import comparability, compare_display, compare_tables, data, experiment, protocol_file
 from mmsa_core.comparability import Candidate
 from mmsa_core.compare import SAME, check_resamples, chosen_metrics, compare, units
 from mmsa_core.corpus import Split
@@ -216,7 +216,7 @@ def test_labels_are_compared_too(make, kind):
     found = compare({"base": run(0.3), "good": run(3.0)}, resamples=299)
     assert set(found.metrics) >= {*found.first.task.headline}
     assert {each.verdict for each in found.rows if each.metric.endswith(("f1", "auc"))} == {"better"}
-    compare_tables.show(found, Display())
+    compare_display.show(found, Display())
 
 
 def test_f1_never_stands_alone(make):
@@ -254,7 +254,7 @@ def test_an_undefined_metric_has_no_verdict(make):
     found = compare({"base": evaluated(make, plain), "diverged": nan}, resamples=199)
     assert {each.verdict for each in found.rows} == {"undefined"}
     assert {each.corrected for each in found.rows} == {None}
-    compare_tables.show(found, Display())
+    compare_display.show(found, Display())
 
 
 def test_too_few_resamples_for_so_many_comparisons_are_refused(make):
