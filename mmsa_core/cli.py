@@ -49,6 +49,11 @@ main.add_command(train)
 @click.option(
     "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
 )
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Also log to W&B, as RUN's recipe says in track.wandb: tables, curves, confusion matrices and edges.",
+)
 @SET
 @DEVICE
 @command
@@ -58,6 +63,7 @@ def evaluate(
     split: str,
     json_file: Path | None,
     edges: bool,
+    track: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -69,8 +75,9 @@ def evaluate(
     display = Display()
     if edges:
         edge_report.report(run, split, overrides, pick(device), display)
-    if protocols or json_file or not edges:
-        reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), display)
+    if protocols or json_file or track or not edges:
+        chosen = protocols or ("inter", "intra")
+        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, track)
 
 
 @main.command()
