@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from mmsa_core.cli_calibrate import CALIBRATE
+from mmsa_core.cli_calibrate import calibrate as calibrate_command
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_data import data
 from mmsa_core.cli_masks import masks
@@ -23,6 +25,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+main.add_command(calibrate_command)
 main.add_command(data)
 main.add_command(masks)
 main.add_command(train)
@@ -43,6 +46,7 @@ main.add_command(train)
 @click.option(
     "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
 )
+@CALIBRATE
 @SET
 @DEVICE
 @command
@@ -52,6 +56,7 @@ def evaluate(
     split: str,
     json_file: Path | None,
     edges: bool,
+    calibrate: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -63,8 +68,9 @@ def evaluate(
     display = Display()
     if edges:
         edge_report.report(run, split, overrides, pick(device), display)
-    if protocols or json_file or not edges:
-        reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), display)
+    if protocols or json_file or calibrate or not edges:
+        chosen = protocols or ("inter", "intra")
+        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, calibrate)
 
 
 @main.command()
@@ -77,6 +83,7 @@ def evaluate(
 @click.option(
     "--out", type=click.Path(path_type=Path), help="CSV to write; by default predictions go to standard output."
 )
+@CALIBRATE
 @SET
 @DEVICE
 @command
@@ -86,6 +93,7 @@ def predict(
     reader: str | None,
     split: str | None,
     out: Path | None,
+    calibrate: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -93,7 +101,7 @@ def predict(
     from mmsa_core import reports
     from mmsa_core.devices import pick
 
-    reports.predict(run, file, reader, split, out, overrides, pick(device))
+    reports.predict(run, file, reader, split, out, overrides, pick(device), calibrate)
 
 
 @main.command("import")

@@ -139,12 +139,17 @@ class Display(Watcher):
         self.console.print(table)
 
 
+UNSCALED = ("mae", "corr", "loss")
+"""Metrics that are no share of anything."""
+
+
 def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
     """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
     have = next(iter(rows.values()))
     names: list[str] = []
     for name in dict.fromkeys((*first, *task.headline)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
+        names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and not name.startswith(UNSCALED) else []
     return names
 
 
@@ -152,7 +157,7 @@ def cell(name: str, value: Mapping[str, Any] | None) -> str:
     """A mean with its deviation, where there is one."""
     if value is None:
         return ""
-    scale = 1.0 if name in ("mae", "corr", "loss") else 100.0
+    scale = 1.0 if name in UNSCALED else 100.0
     text = number(value["mean"], scale)
     std = value.get("std")
     return f"{text} ± {number(std, scale)}" if std is not None else text
