@@ -52,6 +52,7 @@ class Display(Watcher):
         self._line(f"seed {seed} | {line}")
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self.trackers.begin(stage, epochs, steps)
         self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:
             self._progress = Progress(
@@ -139,17 +140,13 @@ class Display(Watcher):
         self.console.print(table)
 
 
-UNSCALED = ("mae", "corr", "loss")
-"""Metrics that are no share of anything."""
-
-
 def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
     """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
     have = next(iter(rows.values()))
     names: list[str] = []
     for name in dict.fromkeys((*first, *task.headline)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
-        names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and not name.startswith(UNSCALED) else []
+        names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and scale_of(name) != 1 else []
     return names
 
 
@@ -157,10 +154,15 @@ def cell(name: str, value: Mapping[str, Any] | None) -> str:
     """A mean with its deviation, where there is one."""
     if value is None:
         return ""
-    scale = 1.0 if name in UNSCALED else 100.0
+    scale = scale_of(name)
     text = number(value["mean"], scale)
     std = value.get("std")
     return f"{text} ± {number(std, scale)}" if std is not None else text
+
+
+def scale_of(metric: str) -> float:
+    """What a metric is multiplied with where it is printed: shares are percent."""
+    return 1.0 if metric.removesuffix("_calibrated") in ("mae", "corr", "loss") else 100.0
 
 
 def number(value: float | None, scale: float = 1.0) -> str:
