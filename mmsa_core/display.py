@@ -144,7 +144,9 @@ def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Seque
     """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
     have = next(iter(rows.values()))
     names: list[str] = []
-    for name in dict.fromkeys((*first, *task.headline)):
+    calibrated = any(name.endswith("_calibrated") for name in have)
+    own = task.calibrated_headline if calibrated else task.headline
+    for name in dict.fromkeys((*first, *own)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
         names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and scale_of(name) != 1 else []
     return names

@@ -23,6 +23,10 @@ DIVERGING = "PuOr_r"
 """Orange and purple, which the colour-blind tell apart, through white, which the points' edges show."""
 EDGE = "#444444"
 SIZE = 14.0
+PLACE = {"left": 0.06, "right": 0.99, "bottom": 0.24, "top": 0.88, "wspace": 0.06}
+"""Where the two panels lie, in parts of the figure."""
+BAR = (0.15, -0.2, 0.7, 0.035)
+"""Where a colour bar lies, in parts of its panel."""
 
 Chosen = NDArray[np.bool_]
 
@@ -31,22 +35,23 @@ def png(
     title: str, found: Map, condition: Sequence[str], ats: Mapping[str, float], task: TaskBase, target: Tensor
 ) -> bytes:
     """Equal points make equal bytes; `ats` are the missing rates of conditions that have one."""
-    figure = Figure(figsize=(11.0, 6.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    figure = Figure(figsize=(11.0, 7.4))
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True, gridspec_kw=PLACE)
     if isinstance(task, ScoreTask):
         _by_score(figure, left, found, target.numpy(), task.range)
     else:
-        _by_kind(left, found, categories(task, target), "by label", MARKERS[:1])
+        labels = categories(task, target)
+        _by_kind(left, found, labels, "by label", sorted(set(labels)))
     if set(condition) <= set(ats) | {condition[0]} and len(set(condition)) > len(OKABE_ITO):
         _by_rate(figure, right, found, np.array([ats.get(name, 0.0) for name in condition]))
     else:
-        _by_kind(right, found, condition, "by what is seen", MARKERS)
+        _by_kind(right, found, condition, "by what is seen", list(dict.fromkeys(condition)))
     for axes in (left, right):
         axes.set_xlabel(found.axes[0])
         axes.set_box_aspect(1)
         axes.tick_params(labelsize=8)
     left.set_ylabel(found.axes[1])
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, y=0.98)
     written = io.BytesIO()
     figure.savefig(written, format="png", dpi=150, metadata={"Software": None})
     return written.getvalue()
@@ -70,7 +75,7 @@ def _by_score(figure: Figure, axes: Axes, found: Map, score: NDArray[np.float32]
         x, y, c=score[order], cmap=DIVERGING, vmin=-most, vmax=most, s=SIZE, edgecolors=EDGE, linewidths=0.25
     )
     axes.set_title("by score", fontsize=10)
-    figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.7, label="score")
+    figure.colorbar(drawn, cax=axes.inset_axes(BAR), orientation="horizontal", label="score")
 
 
 def _by_rate(figure: Figure, axes: Axes, found: Map, rate: NDArray[np.float64]) -> None:
@@ -78,14 +83,13 @@ def _by_rate(figure: Figure, axes: Axes, found: Map, rate: NDArray[np.float64]) 
     x, y = found.points[order].T
     drawn = axes.scatter(x, y, c=rate[order], cmap="cividis", s=SIZE, edgecolors="none")
     axes.set_title("by missing rate", fontsize=10)
-    figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.7, label="missing rate")
+    figure.colorbar(drawn, cax=axes.inset_axes(BAR), orientation="horizontal", label="missing rate")
 
 
-def _by_kind(axes: Axes, found: Map, kind: Sequence[str], title: str, markers: str) -> None:
-    names = list(dict.fromkeys(kind)) if markers != MARKERS[:1] else sorted(set(kind))
+def _by_kind(axes: Axes, found: Map, kind: Sequence[str], title: str, names: Sequence[str]) -> None:
     wide = colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
     colours = OKABE_ITO if len(names) <= len(OKABE_ITO) else tuple(to_hex(colour) for colour in wide)
-    style = {name: (colours[i], markers[i % len(markers)]) for i, name in enumerate(names)}
+    style = {name: (colours[i], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
     rows = np.array(kind)
     for part in np.array_split(np.random.default_rng(0).permutation(len(rows)), 12):  # layers of all kinds
         for name, (colour, marker) in style.items():

@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
+    "docs/calibration.md",
     "docs/corpora.md",
     "docs/data.md",
     "docs/protocols.md",
+    "docs/representations.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
