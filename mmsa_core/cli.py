@@ -15,6 +15,7 @@ from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
 from mmsa_core.cli_embed import embed
 from mmsa_core.cli_masks import masks
+from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
 from mmsa_core.errors import UserError
 
@@ -32,6 +33,7 @@ main.add_command(ablate)
 main.add_command(calibrate_command)
 main.add_command(data)
 main.add_command(embed)
+main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
 main.add_command(train)

@@ -107,9 +107,9 @@ def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkp
     return runs
 
 
-def data_of(runs: Sequence[checkpoint.Loaded], display: Display) -> data.Data:
-    """The data that the runs' recipe names, which must fit the networks."""
-    prepared = data.load(runs[0].recipe)
+def data_of(runs: Sequence[checkpoint.Loaded], display: Display, corpus: Corpus | None = None) -> data.Data:
+    """The data that the runs' recipe names, read or already at hand, which must fit the networks."""
+    prepared = data.load(runs[0].recipe, corpus)
     for each in runs:
         data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
         if not _same(each.provenance, prepared):
