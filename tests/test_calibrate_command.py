@@ -81,15 +81,17 @@ def test_evaluate_adds_calibrated_metrics_and_changes_no_other(mmsa, run):
     assert averages["f1_non0_calibrated"]["values"][0] == pytest.approx(sum(by_hand) / 6)
 
 
-def test_predict_adds_a_column(mmsa, run, tmp_path):
-    write(corpus("tiny", 0, ()), "mmsa-pickle", tmp_path / "new.pkl")
-    folder = run / "seed-1"
-    mmsa("calibrate", folder, "--draws", 1)
-    options = ("--format", "mmsa-pickle", "--split", "test")
-    before, after = (
-        list(csv.DictReader(io.StringIO(mmsa("predict", folder, tmp_path / "new.pkl", *options, *more).stdout)))
-        for more in ((), ("--calibrate",))
-    )
+def test_predict_adds_a_column(mmsa, make, tmp_path):
+    write(corpus("tiny", 0, ()), "mmsa-pickle", tmp_path / "clips.pkl")
+    recipe = make.tiny(data={"name": "mmsa-pickle", "path": tmp_path / "clips.pkl"})
+    folder = experiment.train(recipe, tmp_path / "clips", CPU, "test", Display()) / "seed-1"
+    assert mmsa("calibrate", folder, "--draws", 1).exit_code == 0
+    answers = [
+        mmsa("predict", folder, tmp_path / "clips.pkl", "--split", "test", *more) for more in ((), ("--calibrate",))
+    ]
+    assert [result.exit_code for result in answers] == [0, 0]
+    before, after = (list(csv.DictReader(io.StringIO(result.stdout))) for result in answers)
+    assert len(before) == len(after) == 24
     assert [{k: v for k, v in row.items() if k != "prediction_calibrated"} for row in after] == before
     cells = json.loads((folder / "calibration.json").read_text())["cells"]
     (bias,) = [
@@ -97,6 +99,13 @@ def test_predict_adds_a_column(mmsa, run, tmp_path):
     ]
     moved = [float(row["prediction_calibrated"]) - float(row["prediction"]) for row in after]
     assert all(move * bias > 0 for move in moved)
+
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"cells": cells[:1]}))  # knows all samples together alone
+    result = mmsa("predict", folder, tmp_path / "clips.pkl", "--split", "test", "--calibrate")
+    assert "24 of 24 samples show what validation never showed" in result.stderr
+    result = mmsa("evaluate", folder, "--protocol", "inter", "--calibrate")
+    assert "100.0 % of a seed's answers are of a cell that validation never showed" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
