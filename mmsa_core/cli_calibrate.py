@@ -19,9 +19,10 @@ CALIBRATE = click.option(
 @DEVICE
 @command
 def calibrate(run: Path, draws: int, temperature: bool, overrides: tuple[str, ...], device: str) -> None:
-    """Fit a bias for each subset seen and missing share, on masked draws of RUN's validation split.
+    """Fit a bias for what is seen of a sample, on validation.
 
-    It is kept as calibration.json in the folder of each seed; evaluate and predict apply it with --calibrate.
+    There is one for each subset of the modalities and bucket of the share of missing frames, fitted on masked draws of
+    RUN's validation split. It is kept as calibration.json in the folder of each seed; evaluate and predict apply it with --calibrate.
     """
     from mmsa_core import calibration_report
     from mmsa_core.devices import pick
