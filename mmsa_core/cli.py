@@ -55,6 +55,11 @@ main.add_command(train)
     "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
 )
 @CALIBRATE
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Also log to W&B, as RUN's recipe says in track.wandb: tables, curves, confusion matrices and edges.",
+)
 @SET
 @DEVICE
 @command
@@ -65,6 +70,7 @@ def evaluate(
     json_file: Path | None,
     edges: bool,
     calibrate: bool,
+    track: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -76,9 +82,9 @@ def evaluate(
     display = Display()
     if edges:
         edge_report.report(run, split, overrides, pick(device), display)
-    if protocols or json_file or calibrate or not edges:
+    if protocols or json_file or calibrate or track or not edges:
         chosen = protocols or ("inter", "intra")
-        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, calibrate)
+        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, calibrate, track)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import torch
 
-from mmsa_core import calibration, calibration_file, checkpoint, data, opening, protocol_file, registry
+from mmsa_core import calibration, calibration_file, checkpoint, data, opening, protocol_file, registry, tracking
 from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
@@ -35,17 +35,25 @@ def evaluate(
     device: torch.device,
     display: Display,
     calibrate: bool = False,
+    track: bool = False,
 ) -> None:
-    """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
+    """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked.
+
+    If `track`, Weights & Biases is told too.
+    """
     check_new("--json", json_file)
-    written = []
-    for evaluated in evaluations(run, protocols, split, overrides, device, display, calibrate):
+    written, answered = [], evaluations(run, protocols, split, overrides, device, display, calibrate)
+    for evaluated in answered:
         found = evaluated.summary()
         show(evaluated, found, display)
         name = f"evaluate-{found['protocol']}{'' if split == 'test' else '-' + split}"
         table = write_csv(run, f"{name}{'-calibrated' if calibrate else ''}", found)
         display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
         written.append(found)
+    if track:
+        from mmsa_core import wandb_evaluation  # its figures take a second to import
+
+        tracking.once(display.warn, lambda: wandb_evaluation.log(answered, written))
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
