@@ -22,7 +22,8 @@ def calibrate(run: Path, draws: int, temperature: bool, overrides: tuple[str, ..
     """Fit a bias for what is seen of a sample, on validation.
 
     There is one for each subset of the modalities and bucket of the share of missing frames, fitted on masked draws of
-    RUN's validation split. It is kept as calibration.json in the folder of each seed; evaluate and predict apply it with --calibrate.
+    RUN's validation split. It is kept as calibration.json in the folder of each seed; evaluate and predict apply it
+    with --calibrate.
     """
     from mmsa_core import calibration_report
     from mmsa_core.devices import pick
