@@ -54,7 +54,10 @@ def compare(
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
-    """Say which differences between RUNs are distinguishable, on the same samples and masks."""
+    """Say which differences between RUNs are distinguishable.
+
+    They are compared with the first, on the same samples and masks.
+    """
     from mmsa_core import compare_command
     from mmsa_core.devices import pick
     from mmsa_core.display import Display

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -62,6 +63,11 @@ class Comparison:
     def first(self) -> Evaluated:
         """The baseline."""
         return self.evaluated[self.baseline]
+
+    @cached_property
+    def references(self) -> Mapping[str, Mapping[Metric, float | None]]:
+        """The metrics of predictors that look at no sample."""
+        return self.first.references()
 
     def paired(self, run: str) -> bool:
         """Whether a run has the baseline's seeds."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mmsa_core import checkpoint, comparability, compare_tables, protocol_file, reports
+from mmsa_core import checkpoint, comparability, compare_display, compare_tables, protocol_file, reports
 from mmsa_core.comparability import Candidate
 from mmsa_core.compare import Cluster, Comparison, compare
 from mmsa_core.display import Display
@@ -53,7 +53,7 @@ def run(
             for name, each in zip(names, candidates, strict=True)
         }
         found.append(compare(evaluated, options.metrics, options.resamples, options.seed, options.cluster))
-        compare_tables.show(found[-1], display)
+        compare_display.show(found[-1], display)
     if json_file is not None:
         checkpoint.write_json(json_file, [compare_tables.plain(each) for each in found])
     if csv_file is not None:

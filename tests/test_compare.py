@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import comparability, compare_tables, data, experiment, protocol_file
+from mmsa_core import comparability, compare_display, compare_tables, data, experiment, protocol_file
 from mmsa_core.comparability import Candidate
 from mmsa_core.compare import SAME, check_resamples, chosen_metrics, compare, units
 from mmsa_core.corpus import Split
@@ -193,6 +193,32 @@ def test_bins_and_regression_of_one_score_are_compared(make):
     assert abs(row(found, "bins", "auc_non0", "easy").difference) < 0.05
 
 
+LABELS = {
+    "classification": ({"kind": "classification", "classes": 3, "sentiment": True}, 3, ()),
+    "binary_labels": ({"kind": "binary_labels", "names": ["happy", "sad"]}, 4, (2,)),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_are_compared_too(make, kind):
+    task, width, columns = LABELS[kind]
+    rng = np.random.default_rng(0)
+    label = torch.from_numpy(rng.integers(0, 2 if columns else 3, size=(N, *columns)))
+
+    def run(gain):
+        guess = torch.nn.functional.one_hot(label, 2 if columns else 3).flatten(1).float()
+        one = evaluated(
+            make, lambda *_: gain * guess + torch.from_numpy(rng.normal(size=(N, width))).float(), task=task
+        )
+        scores = tuple(replace(each, target=label) for each in one.scores)
+        return replace(one, scores=scores, train_target=label)
+
+    found = compare({"base": run(0.3), "good": run(3.0)}, resamples=299)
+    assert set(found.metrics) >= {*found.first.task.headline}
+    assert {each.verdict for each in found.rows if each.metric.endswith(("f1", "auc"))} == {"better"}
+    compare_display.show(found, Display())
+
+
 def test_f1_never_stands_alone(make):
     base = evaluated(make, plain, threshold=0.5)
     expected = ("f1_non0", "f1_non0_tuned", "auc_non0", "positive_rate", "positive_rate_tuned")
@@ -228,7 +254,7 @@ def test_an_undefined_metric_has_no_verdict(make):
     found = compare({"base": evaluated(make, plain), "diverged": nan}, resamples=199)
     assert {each.verdict for each in found.rows} == {"undefined"}
     assert {each.corrected for each in found.rows} == {None}
-    compare_tables.show(found, Display())
+    compare_display.show(found, Display())
 
 
 def test_too_few_resamples_for_so_many_comparisons_are_refused(make):

@@ -13,7 +13,7 @@ from mmsa_core.compare import units
 from mmsa_core.distributions import distributions
 from mmsa_core.evaluation import Evaluated
 from mmsa_core.evaluation import Values as Metrics
-from mmsa_core.protocol import Protocol, average
+from mmsa_core.protocol import Average, Protocol
 from mmsa_core.statistics.comparison import LEVEL
 from mmsa_core.statistics.counted import Values
 from mmsa_core.statistics.resampling import Resampling
@@ -44,14 +44,16 @@ class Tested:
         return {run: evaluated.summary() for run, evaluated in self.found.items()}
 
     @cached_property
+    def averages(self) -> dict[str, Average]:
+        """The averages of all runs; a run of fewer modalities has others."""
+        return {name: each for found in self.found.values() for name, each in found.protocol.averages.items()}
+
+    @cached_property
     def entries(self) -> list[str]:
         """Conditions in their order, each average right behind the last condition that it is over."""
-        names: list[str] = []
-        for evaluated in self.found.values():
-            names += [name for name in evaluated.protocol.conditions if name not in names]
-        for name, each in self.protocol.averages.items():
-            last = max((names.index(member) for member in each.over if member in names), default=len(names) - 1)
-            names.insert(last + 1, name)
+        names = list(dict.fromkeys(name for found in self.found.values() for name in found.protocol.conditions))
+        for name, each in self.averages.items():
+            names.insert(max(map(names.index, each.over)) + 1, name)
         return names
 
     def values(self, run: str, entry: str) -> dict[str, Any]:
@@ -63,25 +65,10 @@ class Tested:
     @cached_property
     def references(self) -> dict[str, dict[str, Metrics]]:
         """By condition or average: the predictors that look at no sample, asked about the same samples."""
-        known: dict[bytes, dict[str, Metrics]] = {}
-        by_condition = {}
-        for condition, rows in self.first.scores[0].rows.items():
-            key = rows.numpy().tobytes()
-            if key not in known:
-                known[key] = self.first.references(rows)
-            by_condition[condition] = known[key]
-        return by_condition | {name: self._averaged(name, by_condition) for name in self.protocol.averages}
-
-    def _averaged(self, name: str, by_condition: Mapping[str, dict[str, Metrics]]) -> dict[str, Metrics]:
-        weights = self.protocol.averages[name].weights(self.protocol.conditions)
-        predictors = by_condition[next(iter(weights))]
-        return {
-            predictor: {
-                metric: average([by_condition[c][predictor].get(metric) for c in weights], list(weights.values()))
-                for metric in values
-            }
-            for predictor, values in predictors.items()
-        }
+        found: dict[str, dict[str, Metrics]] = {}
+        for evaluated in reversed(list(self.found.values())):  # what the first one has is asked of the first one
+            found |= _references(evaluated)
+        return found
 
     @cached_property
     def intervals(self) -> dict[str, dict[tuple[str, str], tuple[float, float]]]:
@@ -96,22 +83,51 @@ class Tested:
                 }
         return found
 
-    @cached_property
+    @property
     def complete(self) -> str | None:
-        """The condition that hides nothing from any sample, if there is one."""
-        conditions = self.protocol.conditions
-        bare = [name for name, each in conditions.items() if not each.maskers and each.samples == "all"]
-        return bare[0] if bare else next((name for name in conditions if self._hides_nothing(name)), None)
+        """The first run's condition that hides nothing, if there is one."""
+        return self.wholes[next(iter(self.found))]
 
-    def _hides_nothing(self, name: str) -> bool:
-        condition, draw = self.protocol.conditions[name], self.protocol.source(self.first.recipe.evaluate.seed)
-        if condition.samples != "all":
-            return False
-        return all(
-            torch.equal(observed, batch.observed[modality])
-            for batch in batches(self.first.split, None, self.first.recipe.evaluate.batch_size)
-            for modality, observed in condition(batch, draw).observed.items()
-        )
+    @cached_property
+    def wholes(self) -> dict[str, str | None]:
+        """Of each run, the condition that hides nothing from any sample; that of fewer modalities has another name."""
+        return {run: _whole(evaluated) for run, evaluated in self.found.items()}
+
+
+def _references(evaluated: Evaluated) -> dict[str, dict[str, Metrics]]:
+    known: dict[bytes, dict[str, Metrics]] = {}
+    found = {}
+    for condition, rows in evaluated.scores[0].rows.items():
+        key = rows.numpy().tobytes()
+        if key not in known:
+            known[key] = evaluated.references(rows)
+        found[condition] = known[key]
+    predictors = next(iter(found.values()))
+    of_averages = [evaluated.averages({c: by[each] for c, by in found.items()}) for each in predictors]
+    for name in evaluated.protocol.averages:
+        found[name] = {each: by[name] for each, by in zip(predictors, of_averages, strict=True)}
+    return found
+
+
+def _whole(evaluated: Evaluated) -> str | None:
+    conditions = evaluated.protocol.conditions
+    bare = [name for name, each in conditions.items() if not each.maskers and each.samples == "all"]
+    return bare[0] if bare else next((name for name in conditions if _changes_nothing(evaluated, name)), None)
+
+
+def _changes_nothing(evaluated: Evaluated, name: str) -> bool:
+    """Whether samples are seen as they are; those of some rates are, though they have a masker."""
+    condition, config = evaluated.protocol.conditions[name], evaluated.recipe.evaluate
+    if condition.samples != "all":
+        return False
+    for batch in batches(evaluated.split, None, config.batch_size):
+        seen = condition(batch, evaluated.protocol.source(config.seed))
+        for modality, observed in seen.observed.items():
+            if not torch.equal(observed, batch.observed[modality]):
+                return False
+            if not torch.equal(seen.features[modality][observed], batch.features[modality][observed]):
+                return False
+    return True
 
 
 def _ends(drawn: Values) -> tuple[float, float]:

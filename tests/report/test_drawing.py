@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from mmsa_core.report.drawing import style
+from mmsa_core.report.drawing.forest import Difference, Forest, forests
 from mmsa_core.report.drawing.lines import Panel, Series, panels
 from mmsa_core.report.drawing.matrix import Matrix, matrices
 from mmsa_core.report.drawing.reliability import diagrams
@@ -43,12 +44,21 @@ def clouds():
     return scatter({name: (np.array([-1.0, 3.0]), np.array([5.0, 2.0])) for name in NAMES[:4]}, 3.0)
 
 
+def differences():
+    rows = [
+        Difference("kd", 2.0, -1.0, 5.0, sure=False),
+        Difference(NAMES[0], -3.0, -4.0, -2.0, sure=True),
+        Difference("none", None, None, None, sure=False),
+    ]
+    return forests([Forest("complete", "difference in F1, points", rows)] * 4, columns=3)
+
+
 def sureness():
     curve = (np.array([np.nan, 0.6]), np.array([np.nan, 1.0]), np.array([0, 12]))
     return diagrams({name: {"complete": curve, "missing": curve} for name in NAMES[:2]})
 
 
-@pytest.mark.parametrize("draw", [curves, confusion, clouds, sureness])
+@pytest.mark.parametrize("draw", [curves, confusion, clouds, sureness, differences])
 def test_equal_input_makes_equal_bytes(draw):
     one, other = style.render(draw), style.render(draw)
     assert one == other
@@ -98,3 +108,21 @@ def test_points_beyond_the_range_are_shown():
         axes = clouds().axes[0]
     assert axes.get_ylim()[1] > 5
     assert axes.get_xlim() == axes.get_ylim()
+
+
+def test_a_difference_that_is_not_distinguishable_is_open():
+    with style.look():
+        axes = differences().axes[0]
+    ends = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    assert [0, 0] in [list(x) for x in ends]  # the line of no difference
+    assert [-1.0, 5.0] in [list(x) for x in ends]
+    points = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    assert [line.get_markerfacecolor() == "white" for line in points] == [True, False]
+    assert [text.get_text() for text in axes.texts] == ["undefined"]
+
+
+def test_long_names_are_broken_where_they_can_be():
+    assert style.wrapped("a_run_with_a_long_name", 10) == "a_run_\nwith_a_\nlong_name"
+    assert style.wrapped("short", 10) == "short"
+    assert style.wrapped("x" * 25, 10) == "x" * 10 + "\n" + "x" * 10 + "\n" + "x" * 5
+    assert style.wrapped("F1 at the threshold", 12) == "F1 at the\nthreshold"

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from mmsa_core.compare import SAME, Row
 from mmsa_core.errors import UserError
 from mmsa_core.inspection.shared import Leakage, Shared
 from mmsa_core.report import log, naming
 from mmsa_core.report.classes import views
 from mmsa_core.report.log import Log
-from mmsa_core.report.sections import calibration, confusion, curves, hygiene, patterns, recipes
+from mmsa_core.report.sections import calibration, confusion, curves, hygiene, patterns, recipes, summary
 from mmsa_core.scores import Answers
+from mmsa_core.statistics.comparison import Interval
 from mmsa_core.tasks import BinaryLabels, Classification, Regression
 
 
@@ -136,3 +138,37 @@ def test_leakage_is_repeated():
     assert "better than on new ones" in found
     assert "train and test share 2 ids, 1 videos or speakers, the content of 3 samples." in found
     assert "counted anew" in leak(Shared("train", "test", ("a$_$1",), 1, ("a",), 0))
+
+
+def difference(metric, verdict, value, low, high, effect=False, run="kd"):
+    return Row(run, metric, "avg6", "averages", 0.5, 0.6, value, Interval(low, high, 0.1, 0), 0.1, 0.3, verdict, effect)
+
+
+def compared(*rows):
+    metrics = tuple(dict.fromkeys(row.metric for row in rows))
+    return SimpleNamespace(baseline="plain", runs=("kd",), metrics=metrics, rows=rows)
+
+
+TESTED = SimpleNamespace(complete="0.0", protocol=SimpleNamespace(averages={"avg6": None}, conditions={"0.0": None}))
+
+
+def test_what_cannot_be_told_apart_is_said():
+    found = compared(
+        difference("f1_non0", SAME, 0.05, 0.01, 0.09, effect=True),
+        difference("auc_non0", SAME, 0.0, -0.1, 0.1),
+        difference("positive_rate", "higher", 0.3, 0.2, 0.4),
+    )
+    said = summary.finding(TESTED, found, "avg6")
+    assert said == "avg6: no run is distinguishable from plain by any of F1 Non0, AUC Non0."
+    (effect,) = summary.threshold_effects(TESTED, found, ["avg6"])
+    assert effect.startswith(
+        "Threshold effects (kd on avg6 by F1 Non0): the interval of such a difference leaves zero out"
+    )
+
+
+def test_what_can_be_told_apart_is_said_with_its_interval():
+    sure, other = difference("mae", "better", -0.084, -0.144, -0.032), difference("f1", SAME, 0.0, -0.1, 0.1)
+    assert summary.finding(TESTED, compared(sure), "avg6") == "avg6: kd is better by MAE (−0.084 [−0.144, −0.032])."
+    said = summary.finding(TESTED, compared(sure, other), "avg6")
+    assert said.endswith("). All other differences, by MAE, F1, are not distinguishable.")
+    assert list(summary.threshold_effects(TESTED, compared(sure), ["avg6"])) == []

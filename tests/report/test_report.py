@@ -199,6 +199,39 @@ def test_several_labels(make, tmp_path, mmsa):
     assert [row["classes"] for row in found["confusion-1"]] == ["very_happy"] * 8 + ["sad"] * 8
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_published_numbers_are_marked(runs, tmp_path, mmsa, read):
+    out = tmp_path / "report"
+    assert mmsa("report", runs[0], "--out", out, "--protocol", "inter", "--published").exit_code == 0
+    shown = read((out / "report.html").read_text(encoding="utf-8"))
+    table = shown.tables["table-published-corrkd-inter-1"]
+    assert table[0] == ["run", *INTER]
+    assert [row[0] for row in table[1:3]] == ["plain_<b>|%", "constant"]
+    assert ["CorrKD (published)", "81.2", "66.5", "60.7", "83.6", "82.4", "73.7", "74.7", "83.9"] in table
+    assert "train split: theirs 1284 samples, yours 22" in shown.text
+    assert not any("published" in name for name in tables_without(runs[0], tmp_path, mmsa))
+
+
+def tables_without(run, tmp_path, mmsa):
+    assert mmsa("report", run, "--out", tmp_path / "plain", "--protocol", "inter").exit_code == 0
+    return tables(tmp_path / "plain")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_of_fewer_modalities_is_left_out_of_the_comparisons(runs, make, tmp_path, mmsa):
+    encoder = {"name": "transformer", "layers": 1, "heads": 2}
+    model = {"dim": 8, "encoders": {"text": encoder, "audio": encoder}, "fusion": {"name": "concat"}}
+    fewer = train(make.tiny(model=model), tmp_path / "fewer")
+    out = tmp_path / "report"
+    done = mmsa("report", runs[0], fewer, *FEW, "--out", out, "--protocol", "inter")
+    assert done.exit_code == 0, done.output
+    found = tables(out)
+    row = next(row for row in found["corrkd-inter-f1_non0"] if row["run"] == "fewer")
+    assert row["text"] != "" == row["vision"]
+    assert "comparison-corrkd-inter" not in found
+    assert "cannot be compared with" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_is_refused(runs, make, tmp_path, mmsa):
     def refused(*arguments):
         done = mmsa("report", *arguments)

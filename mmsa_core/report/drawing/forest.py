@@ -1,6 +1,5 @@
 """Differences with their intervals, about the line where there is none."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ def forests(found: Sequence[Forest], columns: int) -> Figure:
     """Panels in rows of `columns`, a line for each run; sure differences are filled, others open."""
     columns = min(columns, len(found))
     down = -(-len(found) // columns)
-    names = [textwrap.fill(row.name, 30) for row in found[0].rows]
+    names = [style.wrapped(row.name, 30) for row in found[0].rows]
     lines = sum(name.count("\n") + 1 for name in names)
     margin = 0.075 * max(len(line) for name in names for line in name.splitlines())
     size = (2.45 * columns + margin, (0.24 * lines + 1.0) * down)
@@ -63,8 +62,8 @@ def _panel(axes: Axes, panel: Forest) -> None:
         axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5, solid_capstyle="butt")
         filled = colour if row.sure else "white"
         axes.plot(row.value, place, marker="o", color=colour, markerfacecolor=filled, markersize=5, linestyle="none")
-    axes.set_title(textwrap.fill(panel.title, 30), loc="left")
-    axes.set_xlabel(textwrap.fill(panel.xlabel, 30))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_title(style.wrapped(panel.title, 30), loc="left")
+    axes.set_xlabel(style.wrapped(panel.xlabel, 28))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -1,6 +1,5 @@
 """Small multiples of lines with bands: curves over missing rates, and losses over epochs."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,9 +83,9 @@ def _panel(axes: Axes, panel: Panel, looks: Mapping[str, Any], grey: Mapping[str
             axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(series.x, series.y, **_shown(looks[name], markers))
     if panel.title:
-        axes.set_title(textwrap.fill(panel.title, 34), loc="left")
+        axes.set_title(style.wrapped(panel.title, 32), loc="left")
     axes.set_xlabel(panel.xlabel)
-    axes.set_ylabel(textwrap.fill(panel.ylabel, 24))
+    axes.set_ylabel(style.wrapped(panel.ylabel, 24))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=panel.whole))
 

@@ -1,6 +1,5 @@
 """Confusion matrices side by side: truth in rows, prediction in columns."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from mmsa_core.report.drawing import style
 
 COLOURS = colormaps["cividis"]
 ACROSS = 4
@@ -27,10 +28,12 @@ class Matrix:
 
 
 def matrices(found: Sequence[Sequence[Matrix]]) -> Figure:
-    """A column for each division into classes, beneath each other its matrices; wide rows are broken.
+    """A column for each division into classes, its matrices beneath each other; those of one division stand in a row.
 
-    Each share stands in percent in its cell; one scale of colours from 0 to 100 for all.
+    Wide rows are broken. Each share stands in percent in its cell; one scale of colours from 0 to 100 for all.
     """
+    if len(found) == 1:
+        found = [[matrix] for matrix in found[0]]
     across = min(ACROSS, len(found))
     blocks = [found[start : start + across] for start in range(0, len(found), across)]
     sizes = [max(_size(each[place][0]) for each in blocks if place < len(each)) for place in range(across)]
@@ -64,7 +67,7 @@ def _matrix(axes: Axes, matrix: Matrix) -> None:
     axes.set_yticks(places, matrix.classes, fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(textwrap.fill(matrix.title, 26), fontsize=8.5)
+    axes.set_title(style.wrapped(matrix.title, 26), fontsize=8.5)
     axes.set_xlabel("predicted", fontsize=8.5)
     axes.set_ylabel("truth", fontsize=8.5)
     for (row, column), share in np.ndenumerate(matrix.shares):

@@ -1,6 +1,5 @@
 """Reliability diagrams: how often a prediction is right, against how sure it is; a panel for each run."""
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,7 +21,7 @@ def diagrams(found: Mapping[str, Mapping[str, Curve]], columns: int = 3) -> Figu
     width = max(2.6 * columns, 3.4)
     kinds = list(dict.fromkeys(kind for curves in found.values() for kind in curves))
     legend = style.Legend.of([*kinds, "calibrated"], width)
-    figure = Figure(figsize=(width, 2.75 * rows + legend.height), layout="constrained")
+    figure = Figure(figsize=(width, style.square(found) * rows + legend.height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for each, (name, curves) in zip(axes, found.items(), strict=False):
         _panel(each, name, curves)
@@ -51,6 +50,6 @@ def _panel(axes: Axes, name: str, curves: Mapping[str, Curve]) -> None:
             zorder=3,
         )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_title(textwrap.fill(name, 34), loc="left")
+    axes.set_title(style.wrapped(name, style.TITLE), loc="left")
     axes.set_xlabel("confidence")
     axes.set_ylabel("share that is right")

@@ -1,6 +1,5 @@
 """Predicted scores against true ones, a panel for each run."""
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +17,7 @@ def scatter(found: Mapping[str, Points], extent: float, columns: int = 3) -> Fig
     """Square panels from -extent to extent, with zero lines and the line where a prediction is right."""
     columns = min(columns, len(found))
     rows = -(-len(found) // columns)
-    figure = Figure(figsize=(max(2.6 * columns, 3.2), 2.75 * rows), layout="constrained")
+    figure = Figure(figsize=(max(2.6 * columns, 3.2), style.square(found) * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     beyond = max([extent, *(float(np.abs(y).max()) for _, y in found.values() if y.size)]) * 1.04
     for each, (name, (truth, predicted)) in zip(axes, found.items(), strict=False):
@@ -39,7 +38,7 @@ def scatter(found: Mapping[str, Points], extent: float, columns: int = 3) -> Fig
         each.set(xlim=(-beyond, beyond), ylim=(-beyond, beyond), aspect="equal")
         each.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         each.yaxis.set_major_locator(MaxNLocator(7, integer=True))
-        each.set_title(textwrap.fill(name, 34), loc="left")
+        each.set_title(style.wrapped(name, style.TITLE), loc="left")
         each.set_xlabel("true score")
         each.set_ylabel("predicted score")
     for each in axes[len(found) :]:

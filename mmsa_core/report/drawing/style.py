@@ -1,9 +1,9 @@
 """How all figures look: told apart by colour, line and marker, in print and by the colour-blind; and their bytes."""
 
 import io
-import textwrap
+import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1.2)), (0, (5, 1, 1, 1, 1, 1)))
 """Their counts have no common divisor, so that no two of the first 280 look alike."""
 GREY = "#6b6b6b"
+TITLE = 26
+"""Letters in a line above a square panel."""
 SETTINGS: Any = {
     "text.parse_math": False,  # a $ in a name starts no formula
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -46,10 +48,10 @@ def render(draw: Callable[[], Figure]) -> Rendered:
     """Draw a figure and write it at 200 dots per inch and as PDF; equal input makes equal bytes."""
     with look():
         figure = draw()
-        return Rendered(
-            _saved(figure, format="png", dpi=200, metadata={"Software": None}),
-            _saved(figure, format="pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None}),
-        )
+        png = _saved(figure, format="png", dpi=200, metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out by now, which takes most of the time
+        about = {"Creator": None, "Producer": None, "CreationDate": None}
+        return Rendered(png, _saved(figure, format="pdf", metadata=about))
 
 
 @contextmanager
@@ -69,6 +71,24 @@ def line(number: int) -> dict[str, Any]:
     }
 
 
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of at most so many letters, broken behind spaces and signs, or anywhere where there are none."""
+    pieces = [
+        piece for word in re.findall(r".+?(?:[\s_/+,-]+|$)", text) for piece in re.findall(f".{{1,{width}}}", word)
+    ]
+    lines = [""]
+    for piece in pieces:
+        if len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.strip() for line in lines)
+
+
+def square(names: Iterable[str]) -> float:
+    """Inches of height that a square panel needs, with its axes and a title of so many lines as the longest name."""
+    return 2.6 + 0.16 * max(wrapped(name, TITLE).count("\n") + 1 for name in names)
+
+
 @dataclass(frozen=True)
 class Legend:
     """A legend beneath the panels, where it covers nothing: long names are broken, and it says how high it is."""
@@ -81,12 +101,12 @@ class Legend:
     @classmethod
     def of(cls, labels: Sequence[str], width: float) -> "Legend":
         """As many columns as fit in `width` inches."""
-        wrapped = tuple(textwrap.fill(label, 34, break_on_hyphens=False) for label in labels)
-        letters = max(len(row) for label in wrapped for row in label.splitlines())
+        broken = tuple(wrapped(label, 34) for label in labels)
+        letters = max(len(row) for label in broken for row in label.splitlines())
         columns = max(1, min(len(labels), int(width / (0.075 * letters + 0.7))))
         down = -(-len(labels) // columns)
-        lines = max(label.count("\n") + 1 for label in wrapped)
-        return cls(wrapped, columns, 0.15 + down * (0.14 * lines + 0.07))
+        lines = max(label.count("\n") + 1 for label in broken)
+        return cls(broken, columns, 0.15 + down * (0.14 * lines + 0.07))
 
     def draw(self, figure: Figure, handles: Sequence[Any]) -> None:
         """Put it beneath everything."""

@@ -1,6 +1,6 @@
 """How sure predictions are, and how often they are right: reliability diagrams and the expected calibration error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -27,26 +27,10 @@ def section(material: Material) -> Section | None:
     found = {run: each for run, each in tested.found.items() if not isinstance(each.task, Regression)}
     if not found:
         return None
-    kinds = inputs(tested)
-    rows: list[Row] = []
-    curves: dict[str, dict[str, Curve]] = {}
-    for run, evaluated in found.items():
-        by_kind = {
-            kind: [sure(evaluated, seed, names) for seed in range(len(evaluated.scores))]
-            for kind, names in kinds.items()
-        }
-        cells: list[Cell] = [measured([error(each) for each in seeds]) for seeds in by_kind.values()]
-        rows.append((run, *cells))
-        curves[run] = {kind: drawn(reliability(pooled(seeds))) for kind, seeds in by_kind.items()}
-    columns = (Column("run", "run", numeric=False), *(Column(f"ECE, {kind}", f"ece_{kind}") for kind in kinds))
-    note = f"Protocol {tested.protocol.name}; {BINS} bins of equal width; 0 is calibrated, 1 is the worst."
-    table = Table(
-        "calibration",
-        f"Expected calibration error, {material.spread}",
-        columns,
-        (tuple(rows),),
-        (note,),
-    )
+    by_run = {run: _by_input(tested, run, each) for run, each in found.items()}
+    curves = {
+        run: {kind: drawn(reliability(pooled(seeds))) for kind, seeds in by.items()} for run, by in by_run.items()
+    }
     picture = Picture(
         "calibration",
         f"Reliability, protocol {tested.protocol.name}, all seeds together: below the dashed line predictions are too "
@@ -58,13 +42,32 @@ def section(material: Material) -> Section | None:
     said = "The confidence of a prediction is the probability of its class."
     if left_out:
         said += f" Left out, since a regression gives no probabilities: {', '.join(left_out)}."
-    return Section("Calibration", (Text(said), table, picture))
+    return Section("Calibration", (Text(said), _table(material, by_run), picture))
 
 
-def inputs(tested: Tested) -> dict[str, list[str]]:
-    """The complete input, and the conditions that hide something."""
-    hidden = [name for name in tested.protocol.conditions if name != tested.complete]
-    complete = {"complete": [tested.complete]} if tested.complete is not None else {}
+def _table(material: Material, by_run: Mapping[str, Mapping[str, Sequence[Sure]]]) -> Table:
+    kinds = list(dict.fromkeys(kind for by in by_run.values() for kind in by))
+    rows: list[Row] = []
+    for run, by in by_run.items():
+        cells: list[Cell] = [measured([error(each) for each in by[kind]]) if kind in by else None for kind in kinds]
+        rows.append((run, *cells))
+    columns = (Column("run", "run", numeric=False), *(Column(f"ECE, {kind}", f"ece_{kind}") for kind in kinds))
+    name = material.tested[0].protocol.name
+    note = f"Protocol {name}; {BINS} bins of equal width; 0 is calibrated, 1 is the worst."
+    return Table("calibration", f"Expected calibration error, {material.spread}", columns, (tuple(rows),), (note,))
+
+
+def _by_input(tested: Tested, run: str, evaluated: Evaluated) -> dict[str, list[Sure]]:
+    """By kind of input the predictions of each seed."""
+    seeds = range(len(evaluated.scores))
+    return {kind: [sure(evaluated, seed, names) for seed in seeds] for kind, names in inputs(tested, run).items()}
+
+
+def inputs(tested: Tested, run: str) -> dict[str, list[str]]:
+    """A run's complete input, and the conditions that hide something."""
+    whole = tested.wholes[run]
+    hidden = [name for name in tested.found[run].protocol.conditions if name != whole]
+    complete = {"complete": [whole]} if whole is not None else {}
     return complete | ({"missing": hidden} if hidden else {})
 
 

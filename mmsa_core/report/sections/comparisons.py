@@ -11,6 +11,9 @@ from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading, named, percent
 from mmsa_core.report.tested import Tested
 
+MOST = 4
+"""Rows of panels."""
+
 
 def section(material: Material) -> Section | None:
     """For each protocol a figure of the intervals, all comparisons as a table, and what they rest on."""
@@ -20,7 +23,6 @@ def section(material: Material) -> Section | None:
     for tested, found in zip(material.tested, material.comparisons, strict=True):
         if found is not None:
             blocks += [_picture(tested, found), _table(tested, found), Items(tuple(compare_tables.basis(found)))]
-            blocks += [Text(sentence, "warning") for sentence in compare_tables.cautions(found)]
     return Section("Comparisons", tuple(blocks))
 
 
@@ -30,9 +32,22 @@ def ranking(found: Comparison) -> list[str]:
 
 
 def entries(tested: Tested) -> list[str]:
-    """Complete input and the averages; all conditions where there is neither."""
+    """Complete input and the averages; all conditions where there is no average."""
+    if not tested.protocol.averages:
+        return list(tested.protocol.conditions)
     chosen = [tested.complete] if tested.complete is not None else []
-    return [*chosen, *tested.protocol.averages] or list(tested.protocol.conditions)
+    return [*chosen, *tested.protocol.averages]
+
+
+def drawn_entries(tested: Tested) -> list[str]:
+    """Those for which there is room in a figure; the table has all."""
+    found = entries(tested)
+    return found if len(found) <= MOST else [tested.complete] if tested.complete is not None else found[:MOST]
+
+
+def others(tested: Tested) -> list[str]:
+    """The conditions that are not among them."""
+    return [name for name in tested.protocol.conditions if name not in entries(tested)]
 
 
 def rows_of(found: Comparison, metric: str, entry: str) -> list[Row]:
@@ -47,7 +62,7 @@ def _picture(tested: Tested, found: Comparison) -> Picture:
             _difference(metric),
             [_drawn(row) for row in rows_of(found, metric, entry)],
         )
-        for entry in entries(tested)
+        for entry in drawn_entries(tested)
         for metric in ranking(found)
     ]
     name = tested.protocol.name

@@ -19,14 +19,14 @@ Counts = NDArray[np.int64]
 def section(material: Material) -> Section | None:
     """For each run a figure and the counts, of the first protocol."""
     tested = material.tested[0]
-    kinds = inputs(tested)
     said = (
         f"Protocol {tested.protocol.name}. Each row of a matrix sums to 100 %: of the samples with this truth, how "
         "many are predicted as what; the mean over seeds. A dash is a class that does not occur. "
-        f"Missing means the conditions {', '.join(kinds.get('missing', ())) or 'that hide something'}, all together."
+        "Missing means all conditions that hide something, together."
     )
     blocks: list[Block] = [Text(said)]
     for number, (run, evaluated) in enumerate(tested.found.items(), start=1):
+        kinds = inputs(tested, run)
         drawn: list[list[Matrix]] = []
         rows: list[Row] = []
         for view in views(evaluated, material.names):

@@ -85,7 +85,8 @@ def _panel(tested: Tested, conditions: Sequence[str], name: str, title: str) -> 
     levels = {each: values.get(name) for each, values in references.items() if each in ("constant", "random")}
     scale = 100.0 if percent(name) else 1.0
     shown = {f"predictor: {each}": scale * value for each, value in levels.items() if value is not None}
-    return Panel(title, tested.protocol.axis, heading(name), series, shown, zero=name in SIGNED)
+    xlabel = tested.protocol.axis.rpartition(", ")[2]
+    return Panel(title, xlabel, heading(name), series, shown, zero=name in SIGNED)
 
 
 def _series(tested: Tested, run: str, name: str, conditions: Sequence[str], at: NDArray[np.float64]) -> Series:

@@ -32,9 +32,9 @@ def rows_of(material: Material) -> Iterator[tuple[Tested, str, str]]:
     if whole is not None and whole.complete is not None:
         yield whole, whole.complete, "complete"
     for tested in material.tested:
-        for name in tested.protocol.averages:
+        for name in tested.averages:
             yield tested, name, f"{name} ({tested.protocol.name})"
-        if not tested.protocol.averages:
+        if not tested.averages:
             for name in tested.entries:
                 if name != tested.complete:
                     yield tested, name, f"{name} ({tested.protocol.name})"
@@ -42,7 +42,7 @@ def rows_of(material: Material) -> Iterator[tuple[Tested, str, str]]:
 
 def averaged(tested: Tested, entry: str) -> list[str]:
     """What an average is over, in a sentence."""
-    found = tested.protocol.averages.get(entry)
+    found = tested.averages.get(entry)
     if found is None:
         return []
     how = "mean over" if found.how == "mean" else "area under the curve, per unit of rate, over"
@@ -52,7 +52,7 @@ def averaged(tested: Tested, entry: str) -> list[str]:
 def _group(tested: Tested, entry: str, title: str, metrics: list[str]) -> tuple[Row, ...]:
     rows: list[Row] = []
     for run in tested.found:
-        found = tested.values(run, entry)
+        found = tested.values(run, (tested.wholes[run] or entry) if entry == tested.complete else entry)
         rows.append((run, title, *(metric(name, found.get(name)) for name in metrics)))
     for predictor, values in tested.references[entry].items():
         rows.append((predictor, title, *(plain(name, values) for name in metrics)))

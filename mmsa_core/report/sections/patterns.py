@@ -129,14 +129,16 @@ def _natural(material: Material) -> Table | None:
     tested = next((each for each in material.tested if each.complete is not None), None)
     if tested is None or tested.complete is None:
         return None
-    seen = data.seen(tested.first.split)
-    patterns = sorted(set(seen), key=lambda name: (-name.count("+") if name else 1, name))
+    seen = {run: data.seen(found.split) for run, found in tested.found.items()}
+    patterns = sorted(
+        {name for each in seen.values() for name in each}, key=lambda name: (-name.count("+") if name else 1, name)
+    )
     if len(patterns) == 1:
         return None
     rows: list[tuple[Row, ...]] = []
     names = headline(tested.first, tested.values(material.runs[0].name, tested.complete))
     for pattern in patterns:
-        rows.append(tuple(_row(tested, run, pattern, seen, names) for run in tested.found))
+        rows.append(tuple(_row(tested, run, pattern, seen[run], names) for run in tested.found))
     columns = (
         Column("run", "run", numeric=False),
         Column("modalities of the sample", "has", numeric=False),
@@ -150,10 +152,11 @@ def _natural(material: Material) -> Table | None:
 
 def _row(tested: Tested, run: str, pattern: str, seen: Sequence[str], names: Sequence[str]) -> Row:
     evaluated = tested.found[run]
-    assert tested.complete is not None
+    condition = tested.wholes[run]
+    assert condition is not None
     rows = torch.tensor([each == pattern for each in seen])
     values = [
-        evaluated.task.metrics(each.answers[tested.complete].logits[rows], each.target[rows], each.threshold)
+        evaluated.task.metrics(each.answers[condition].logits[rows], each.target[rows], each.threshold)
         for each in evaluated.scores
     ]
     found = summarize(values)

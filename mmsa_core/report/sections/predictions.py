@@ -14,13 +14,14 @@ from mmsa_core.tasks import ScoreTask
 def section(material: Material) -> Section | None:
     """A panel for each run: complete input, the mean prediction of its seeds."""
     whole = next((tested for tested in material.tested if tested.complete is not None), None)
-    if whole is None or whole.complete is None:
+    if whole is None:
         return None
     found: dict[str, Points] = {}
     extent = 0.0
     for run, evaluated in whole.found.items():
-        if isinstance(evaluated.task, ScoreTask):
-            found[run] = points(evaluated, evaluated.task, whole.complete)
+        condition = whole.wholes[run]
+        if isinstance(evaluated.task, ScoreTask) and condition is not None:
+            found[run] = points(evaluated, evaluated.task, condition)
             extent = max(extent, evaluated.task.range)
     if not found:
         return None

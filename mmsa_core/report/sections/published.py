@@ -7,7 +7,7 @@ from mmsa_core.published_results import MARK, Published
 from mmsa_core.report.blocks import Block, Cell, Column, Items, Measured, Row, Section, Table, Text
 from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading
-from mmsa_core.report.spread import metric
+from mmsa_core.report.spread import metric, plain
 from mmsa_core.report.tested import Tested
 
 
@@ -18,10 +18,10 @@ def section(material: Material) -> Section | None:
     blocks: list[Block] = []
     for tested in material.tested:
         have = tested.values(material.runs[0].name, tested.entries[0])
-        by_data: dict[tuple[str, str], list[Published]] = {}
+        alike: dict[tuple[str, str, tuple[str, ...]], list[Published]] = {}
         for row in published_results.beside(tested.protocol.name, list(have)):
-            by_data.setdefault((row.data, row.metric), []).append(row)
-        for number, rows in enumerate(by_data.values(), start=1):
+            alike.setdefault((row.data, row.metric, tuple(row.values)), []).append(row)
+        for number, rows in enumerate(alike.values(), start=1):
             blocks += _blocks(tested, number, rows)
     if not blocks:
         names = ", ".join(tested.protocol.name for tested in material.tested)
@@ -45,18 +45,22 @@ def _blocks(tested: Tested, number: int, rows: Sequence[Published]) -> list[Bloc
 
 def _table(tested: Tested, number: int, rows: Sequence[Published]) -> Table:
     first = rows[0]
-    entries = list(dict.fromkeys(entry for row in rows for entry in row.values))
+    entries = list(first.values)
     own: list[Row] = []
     for run in tested.found:
         cells: list[Cell] = [metric(first.metric, tested.values(run, entry).get(first.metric)) for entry in entries]
         own.append((run, *cells))
-    theirs: list[Row] = [(f"{row.method} ({MARK})", *(_printed(row, entry) for entry in entries)) for row in rows]
+    theirs: list[Row] = [
+        (f"{row.method} ({MARK})", *(Measured(row.values[entry], percent=True) for entry in entries)) for row in rows
+    ]
+    known = tested.references.get(entries[0], {})
+    blind = tuple(
+        (each, *(plain(first.metric, tested.references.get(entry, {}).get(each, {})) for entry in entries))
+        for each in known
+    )
     columns = (Column("run", "run", numeric=False), *(Column(entry, entry) for entry in entries))
     cited = tuple(dict.fromkeys(f"{row.method}: {row.citation}." for row in rows))
     caption = f"{heading(first.metric)}, beside numbers published for {first.data}, protocol {first.protocol}"
-    return Table(f"published-{tested.protocol.name}-{number}", caption, columns, (tuple(own), tuple(theirs)), cited)
-
-
-def _printed(row: Published, entry: str) -> Cell:
-    """What the paper says of a condition; an ablation may say an average only."""
-    return Measured(row.values[entry], percent=True) if entry in row.values else None
+    return Table(
+        f"published-{tested.protocol.name}-{number}", caption, columns, (tuple(own), blind, tuple(theirs)), cited
+    )
