@@ -51,7 +51,7 @@ def ablate(
     resume: bool,
     device: str,
 ) -> None:
-    """Train RECIPE and variants that lack a part, and compare each with the full one.
+    """Compare RECIPE with variants that each lack a part.
 
     All are trained on the same seeds and masks.
     """
