@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from mmsa_core.cli_ablate import ablate
+from mmsa_core.cli_calibrate import CALIBRATE
+from mmsa_core.cli_calibrate import calibrate as calibrate_command
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
+from mmsa_core.cli_embed import embed
 from mmsa_core.cli_masks import masks
 from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
@@ -27,7 +30,9 @@ def main() -> None:
 
 
 main.add_command(ablate)
+main.add_command(calibrate_command)
 main.add_command(data)
+main.add_command(embed)
 main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
@@ -49,6 +54,7 @@ main.add_command(train)
 @click.option(
     "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
 )
+@CALIBRATE
 @click.option(
     "--track",
     is_flag=True,
@@ -63,6 +69,7 @@ def evaluate(
     split: str,
     json_file: Path | None,
     edges: bool,
+    calibrate: bool,
     track: bool,
     overrides: tuple[str, ...],
     device: str,
@@ -75,9 +82,9 @@ def evaluate(
     display = Display()
     if edges:
         edge_report.report(run, split, overrides, pick(device), display)
-    if protocols or json_file or track or not edges:
+    if protocols or json_file or calibrate or track or not edges:
         chosen = protocols or ("inter", "intra")
-        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, track)
+        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, calibrate, track)
 
 
 @main.command()
@@ -90,6 +97,7 @@ def evaluate(
 @click.option(
     "--out", type=click.Path(path_type=Path), help="CSV to write; by default predictions go to standard output."
 )
+@CALIBRATE
 @SET
 @DEVICE
 @command
@@ -99,6 +107,7 @@ def predict(
     reader: str | None,
     split: str | None,
     out: Path | None,
+    calibrate: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -106,7 +115,7 @@ def predict(
     from mmsa_core import reports
     from mmsa_core.devices import pick
 
-    reports.predict(run, file, reader, split, out, overrides, pick(device))
+    reports.predict(run, file, reader, split, out, overrides, pick(device), calibrate)
 
 
 @main.command("import")

@@ -144,8 +144,11 @@ def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Seque
     """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
     have = next(iter(rows.values()))
     names: list[str] = []
-    for name in dict.fromkeys((*first, *task.headline)):
+    calibrated = any(name.endswith("_calibrated") for name in have)
+    own = task.calibrated_headline if calibrated else task.headline
+    for name in dict.fromkeys((*first, *own)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
+        names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and scale_of(name) != 1 else []
     return names
 
 
@@ -161,7 +164,7 @@ def cell(name: str, value: Mapping[str, Any] | None) -> str:
 
 def scale_of(metric: str) -> float:
     """What a metric is multiplied with where it is printed: shares are percent."""
-    return 1.0 if metric in ("mae", "corr", "loss") else 100.0
+    return 1.0 if metric.removesuffix("_calibrated") in ("mae", "corr", "loss") else 100.0
 
 
 def number(value: float | None, scale: float = 1.0) -> str:

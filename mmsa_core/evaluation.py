@@ -1,7 +1,7 @@
 """Trained students under a protocol: every condition, every seed, beside predictors that look at nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from mmsa_core import answers_file, assemble, data, test_log
 from mmsa_core.answers_file import Asked
 from mmsa_core.batching import to_device
+from mmsa_core.calibration import Calibration, apply
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
 from mmsa_core.protocol import Protocol, average
@@ -48,9 +49,14 @@ class Evaluated:
         return tuple(self.recipe.model.encoders)
 
     def values(self, scores: Scores, condition: str) -> Values:
-        """The metrics of one seed under one condition."""
+        """The metrics of one seed under one condition; those of calibrated answers have the suffix `_calibrated`."""
         rows = scores.rows[condition]
-        return self.task.metrics(scores.answers[condition].logits[rows], scores.target[rows], scores.threshold)
+        target = scores.target[rows]
+        found = self.task.metrics(scores.answers[condition].logits[rows], target, scores.threshold)
+        if scores.calibrated is None:
+            return found
+        calibrated = self.task.metrics(scores.calibrated[condition].logits[rows], target)
+        return found | {f"{name}_calibrated": value for name, value in calibrated.items()}
 
     def averages(self, found: dict[str, Values]) -> dict[str, Values]:
         """The protocol's averages of the metrics of its conditions."""
@@ -106,10 +112,12 @@ def evaluate(
     protocol: Protocol,
     device: torch.device,
     command: str = "python",
+    calibrations: Sequence[Calibration] = (),
 ) -> Evaluated:
     """Ask every run under every condition; what was asked before is read from the run folder.
 
-    Each time that a test split is asked is noted there, with the `command` that did it.
+    Each time that a test split is asked is noted there, with the `command` that did it. With `calibrations`, one for
+    each run, the answers are calibrated too.
     """
     recipe, split = runs[0].recipe, prepared.splits[split_name]
     task = recipe.task
@@ -128,6 +136,8 @@ def evaluate(
         )
         for run in runs
     )
+    if calibrations:
+        scores = tuple(_calibrated(task, each, known) for each, known in zip(scores, calibrations, strict=True))
     folder = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
     target = prepared.splits["train"].targets[task.needs].cpu()
     return Evaluated(folder, recipe, protocol, split_name, split, target, prepared.digest, scores)
@@ -144,6 +154,10 @@ def _answers(run: Loaded, asked: Asked, command: str) -> dict[str, Answers]:
     found = answers(network, asked.split, protocol.conditions, protocol.source(config.seed), config.batch_size)
     answers_file.write(asked, found)
     return found
+
+
+def _calibrated(task: TaskBase, scores: Scores, calibration: Calibration) -> Scores:
+    return replace(scores, calibrated={name: apply(calibration, task, each) for name, each in scores.answers.items()})
 
 
 def references(task: TaskBase, train: Split, split: Split) -> dict[str, Values]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import torch
 
-from mmsa_core import checkpoint, data, opening, protocol_file, registry, tracking
+from mmsa_core import calibration, calibration_file, checkpoint, data, opening, protocol_file, registry, tracking
 from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
@@ -18,7 +18,12 @@ from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.evaluation import Evaluated
 from mmsa_core.evaluation import evaluate as evaluate_runs
-from mmsa_core.runner import predict as predict_logits
+from mmsa_core.protocol import Condition
+from mmsa_core.scores import Answers, Scores, answers
+from mmsa_core.tasks import TaskBase
+
+PREDICTED = 256
+"""Samples that are predicted at once."""
 
 
 def evaluate(
@@ -29,6 +34,7 @@ def evaluate(
     overrides: Sequence[str],
     device: torch.device,
     display: Display,
+    calibrate: bool = False,
     track: bool = False,
 ) -> None:
     """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked.
@@ -36,11 +42,12 @@ def evaluate(
     If `track`, Weights & Biases is told too.
     """
     check_new("--json", json_file)
-    written, answered = [], evaluations(run, protocols, split, overrides, device, display)
+    written, answered = [], evaluations(run, protocols, split, overrides, device, display, calibrate)
     for evaluated in answered:
         found = evaluated.summary()
         show(evaluated, found, display)
-        table = write_csv(run, f"evaluate-{found['protocol']}{'' if split == 'test' else '-' + split}", found)
+        name = f"evaluate-{found['protocol']}{'' if split == 'test' else '-' + split}"
+        table = write_csv(run, f"{name}{'-calibrated' if calibrate else ''}", found)
         display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
         written.append(found)
     if track:
@@ -59,14 +66,16 @@ def evaluations(
     overrides: Sequence[str],
     device: torch.device,
     display: Display,
+    calibrate: bool = False,
 ) -> list[Evaluated]:
     """An experiment under each protocol; every mistake in their names is found before anything is computed."""
     runs = opened(run, overrides, display)
+    calibrations = [calibration_file.load(each) for each in runs] if calibrate else []
     files = [protocol_file.load(name) for name in protocols]
     prepared = data_of(runs, display)
     found = [protocol_file.resolve(file, tuple(runs[0].channels), prepared.splits[split]) for file in files]
     command = " ".join(["mmsa", *sys.argv[1:]])
-    return [evaluate_runs(runs, prepared, split, each, device, command) for each in found]
+    return [evaluate_runs(runs, prepared, split, each, device, command, calibrations) for each in found]
 
 
 def show(evaluated: Evaluated, found: Mapping[str, Any], display: Display) -> None:
@@ -80,11 +89,20 @@ def show(evaluated: Evaluated, found: Mapping[str, Any], display: Display) -> No
     labels = {name: f"{name} ({n})" for name, n in some.items()}
     named = {labels.get(name, name): values for name, values in rows.items()}
     display.table(title, protocol.axis, evaluated.task, named, found["references"], protocol.metrics)
+    if borrowed := [share for each in evaluated.scores if (share := _borrowed(each))]:
+        text = f"{100 * max(borrowed):.1f} % of a seed's answers are of a cell that validation never showed"
+        display.note(f"{text}: they are calibrated as their subset, or as all samples")
     if some:
         display.console.print("in brackets: the samples that a row is over", highlight=False)
     for name, members in found["averaged"].items():
         how = "mean over" if found["averaged_how"][name] == "mean" else "area under the curve, per unit of rate, over"
         display.console.print(f"{name}: {how} {', '.join(members)}", highlight=False)
+
+
+def _borrowed(scores: Scores) -> float:
+    """The share of calibrated answers whose bias is not of their own cell."""
+    steps = [each.steps > 0 for each in (scores.calibrated or {}).values()]
+    return torch.cat(steps).double().mean().item() if steps else 0.0
 
 
 def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkpoint.Loaded]:
@@ -148,6 +166,7 @@ def predict(
     out: Path | None,
     overrides: Sequence[str],
     device: torch.device,
+    calibrate: bool = False,
 ) -> None:
     """Write id, split, prediction and the modalities seen of every sample of a file."""
     check_new("--out", out)
@@ -155,6 +174,7 @@ def predict(
     if len(folders) > 1:
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
     loaded = checkpoint.load(folders[0], overrides)
+    known_bias = calibration_file.load(loaded) if calibrate else None
     corpus = read(loaded, file, reader)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
@@ -177,8 +197,8 @@ def predict(
     for name, part in corpus.splits.items():
         if split in (None, name):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
-            logits, _ = predict_logits(network, to_device(part, device), None, [data.NO_DRAW], None)
-            columns = task.prediction(logits)
+            found = answers(network, to_device(part, device), {"": Condition()}, data.NO_DRAW, PREDICTED)[""]
+            columns = task.prediction(found.logits) | _calibrated(known_bias, task, found)
             header = ["id", "split", "seen", *columns]
             cells = zip(part.ids, data.seen(part), *columns.values(), strict=True)
             rows += [[sample, name, *rest] for sample, *rest in cells]
@@ -186,6 +206,20 @@ def predict(
         checkpoint.write_csv(out, header, rows)
         return
     click.echo(checkpoint.csv_text(header, rows), nl=False)
+
+
+def _calibrated(known: calibration.Calibration | None, task: TaskBase, found: Answers) -> dict[str, list[float]]:
+    """The columns of calibrated predictions; what was never seen on validation is said."""
+    if known is None:
+        return {}
+    calibrated = calibration.apply(known, task, found)
+    if borrowed := int((calibrated.steps > 0).sum()):
+        click.echo(
+            f"note: {borrowed} of {len(found.logits)} samples show what validation never showed: they "
+            "are calibrated as their subset, or as all samples",
+            err=True,
+        )
+    return {f"{name}_calibrated": column for name, column in task.prediction(calibrated.logits).items()}
 
 
 def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:

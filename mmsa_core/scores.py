@@ -34,11 +34,20 @@ class Answers(NamedTuple):
     """The share of holes in them."""
 
 
+class Calibrated(NamedTuple):
+    """What a calibration makes of answers (see `calibration`)."""
+
+    logits: Float[Tensor, "samples width"]
+    steps: Int64[Tensor, " samples"]
+    """How far above its own cell each sample's bias was found: 0 in it, 1 for its subset, 2 for all samples."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """The answers of one trained seed on one split, under every condition of a protocol.
 
-    `rows` tells which samples count in a condition; `threshold` was chosen on validation.
+    `rows` tells which samples count in a condition; `threshold` was chosen on validation. `calibrated` is there where
+    it was asked for.
     """
 
     seed: int
@@ -47,6 +56,7 @@ class Scores:
     threshold: Threshold
     answers: Mapping[str, Answers]
     rows: Mapping[str, Bool[Tensor, " samples"]]
+    calibrated: Mapping[str, Calibrated] | None = None
 
 
 class Encodings:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
+    "docs/calibration.md",
     "docs/corpora.md",
     "docs/data.md",
     "docs/masks.md",
@@ -26,6 +27,7 @@ PAGES = [
     "docs/experiments.md",
     "docs/reports.md",
     "docs/protocols.md",
+    "docs/representations.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]

@@ -36,6 +36,11 @@ class TaskBase(Closed):
     """The metrics that tables show first."""
 
     @property
+    def calibrated_headline(self) -> tuple[str, ...]:
+        """The metrics that tables show where each stands beside that of calibrated answers."""
+        return self.headline
+
+    @property
     @abstractmethod
     def width(self) -> int:
         """Width of the logits."""

@@ -106,6 +106,11 @@ class BinaryLabels(TaskBase):
         return tuple(f"{name}_{metric}" for name in self.names for metric in ("f1", "auc", "positive_rate"))
 
     @property
+    def calibrated_headline(self) -> tuple[str, ...]:
+        """The means, and the F1 of each label: a table of all of them twice would not fit a page."""
+        return ("f1_mean", "auc_mean", *(f"{name}_f1" for name in self.names))
+
+    @property
     def width(self) -> int:
         return 2 * len(self.names)
 
