@@ -38,7 +38,7 @@ def report(
     device: str,
     overrides: tuple[str, ...],
 ) -> None:
-    """Report on RUNs: a page, and tables and figures for papers."""
+    """Report on RUNs: an HTML page, tables and figures."""
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
     from mmsa_core.report import making

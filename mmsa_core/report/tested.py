@@ -5,21 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import torch
-
-from mmsa_core.batching import batches
-from mmsa_core.compare import units
-from mmsa_core.distributions import distributions
 from mmsa_core.evaluation import Evaluated
 from mmsa_core.evaluation import Values as Metrics
 from mmsa_core.protocol import Average, Protocol
-from mmsa_core.statistics.comparison import LEVEL
-from mmsa_core.statistics.counted import Values
-from mmsa_core.statistics.resampling import Resampling
-
-RESAMPLES = 2000
-"""For bands, which are drawn; comparisons take more."""
+from mmsa_core.report.intervals import Intervals, over_samples
+from mmsa_core.report.whole import whole
 
 
 @dataclass(frozen=True)
@@ -71,17 +61,13 @@ class Tested:
         return found
 
     @cached_property
-    def intervals(self) -> dict[str, dict[tuple[str, str], tuple[float, float]]]:
-        """Of each run of one seed, by metric and condition: the 95 % percentile interval over resampled samples."""
-        found: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
-        for run, evaluated in self.found.items():
-            if len(evaluated.scores) == 1:
-                plan = Resampling(RESAMPLES, 0, units(evaluated.split.ids, None)[0])
-                metrics = headline(evaluated, self.values(run, self.entries[0]))
-                found[run] = {
-                    where: _ends(drawn) for where, drawn in distributions(evaluated, metrics, plan).resampled.items()
-                }
-        return found
+    def intervals(self) -> dict[str, Intervals]:
+        """Of each run of one seed, by metric and condition: where the metric lies over resampled samples."""
+        return {
+            run: over_samples(found, headline(found, self.values(run, self.entries[0])))
+            for run, found in self.found.items()
+            if len(found.scores) == 1
+        }
 
     @property
     def complete(self) -> str | None:
@@ -91,7 +77,7 @@ class Tested:
     @cached_property
     def wholes(self) -> dict[str, str | None]:
         """Of each run, the condition that hides nothing from any sample; that of fewer modalities has another name."""
-        return {run: _whole(evaluated) for run, evaluated in self.found.items()}
+        return {run: whole(evaluated) for run, evaluated in self.found.items()}
 
 
 def _references(evaluated: Evaluated) -> dict[str, dict[str, Metrics]]:
@@ -107,36 +93,6 @@ def _references(evaluated: Evaluated) -> dict[str, dict[str, Metrics]]:
     for name in evaluated.protocol.averages:
         found[name] = {each: by[name] for each, by in zip(predictors, of_averages, strict=True)}
     return found
-
-
-def _whole(evaluated: Evaluated) -> str | None:
-    conditions = evaluated.protocol.conditions
-    bare = [name for name, each in conditions.items() if not each.maskers and each.samples == "all"]
-    return bare[0] if bare else next((name for name in conditions if _changes_nothing(evaluated, name)), None)
-
-
-def _changes_nothing(evaluated: Evaluated, name: str) -> bool:
-    """Whether samples are seen as they are; those of some rates are, though they have a masker."""
-    condition, config = evaluated.protocol.conditions[name], evaluated.recipe.evaluate
-    if condition.samples != "all":
-        return False
-    for batch in batches(evaluated.split, None, config.batch_size):
-        seen = condition(batch, evaluated.protocol.source(config.seed))
-        for modality, observed in seen.observed.items():
-            if not torch.equal(observed, batch.observed[modality]):
-                return False
-            if not torch.equal(seen.features[modality][observed], batch.features[modality][observed]):
-                return False
-    return True
-
-
-def _ends(drawn: Values) -> tuple[float, float]:
-    """Where the middle 95 % lie; NaN where no resample defines the metric."""
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
 
 
 def headline(evaluated: Evaluated, have: Mapping[str, Any], before: Sequence[str] = ()) -> list[str]:

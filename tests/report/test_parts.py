@@ -11,10 +11,10 @@ import torch
 from mmsa_core.compare import SAME, Row
 from mmsa_core.errors import UserError
 from mmsa_core.inspection.shared import Leakage, Shared
-from mmsa_core.report import log, naming
+from mmsa_core.report import log, naming, observed
 from mmsa_core.report.classes import views
 from mmsa_core.report.log import Log
-from mmsa_core.report.sections import calibration, confusion, curves, hygiene, patterns, recipes, summary
+from mmsa_core.report.sections import calibration, confusion, curves, hygiene, recipes, summary
 from mmsa_core.scores import Answers
 from mmsa_core.statistics.comparison import Interval
 from mmsa_core.tasks import BinaryLabels, Classification, Regression
@@ -105,11 +105,11 @@ def test_confidence_is_that_of_the_predicted_class():
 def test_errors_and_what_was_seen():
     found = evaluated(Regression(), [[0.5], [-2.5], [0.0], [4.0]], [1.0, -1.0, 0.0, 3.0])
     (scores,) = found.scores
-    assert patterns.errors(found, scores, "c").tolist() == [0.5, 1.5, 0.0, 1.0]
-    assert patterns.groups(found, scores, "c", "subset") == ["text+audio", "text", "nothing", "text+audio"]
-    assert patterns.groups(found, scores, "c", "holes") == ["no holes", "25 % to 50 %", "nothing", "25 % to 50 %"]
+    assert observed.errors(found, scores, "c").tolist() == [0.5, 1.5, 0.0, 1.0]
+    assert observed.groups(found, scores, "c", "subset") == ["text+audio", "text", "nothing", "text+audio"]
+    assert observed.groups(found, scores, "c", "holes") == ["no holes", "25 % to 50 %", "nothing", "25 % to 50 %"]
     labels = evaluated(BinaryLabels(names=("sad", "mad")), [[0.0, 1.0, 1.0, 0.0]], [[0, 0]])
-    assert patterns.errors(labels, labels.scores[0], "c").tolist() == [0.5]
+    assert observed.errors(labels, labels.scores[0], "c").tolist() == [0.5]
 
 
 def axis(**at):

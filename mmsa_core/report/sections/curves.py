@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from mmsa_core.report.blocks import Block, Picture, Section, Text
 from mmsa_core.report.drawing.lines import Panel, Series, panels
+from mmsa_core.report.intervals import RESAMPLES
 from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading, percent
-from mmsa_core.report.tested import RESAMPLES, Tested, headline
+from mmsa_core.report.tested import Tested, headline
 
 SIGNED = frozenset({"corr"})
 """Metrics for which zero is a value to look at."""

@@ -28,8 +28,9 @@ def section(material: Material) -> Section:
     together, apart = facts(material)
     blocks: list[Block] = [Text(text, "warning") for text in warnings(material)]
     if together:
+        caption = "What all runs share" if len(material.runs) > 1 else f"Where {material.runs[0].name} comes from"
         shared = (Column("fact", "fact", numeric=False), Column("all runs", "value", numeric=False))
-        blocks.append(Table("provenance-shared", "What all runs share", shared, (tuple(together),)))
+        blocks.append(Table("provenance-shared", caption, shared, (tuple(together),)))
     if apart:
         columns = (
             Column("fact", "fact", numeric=False),
@@ -44,6 +45,8 @@ def facts(material: Material) -> tuple[list[Row], list[Row]]:
     runs = material.runs
     together: list[Row] = []
     apart: list[Row] = [("folder", *(str(run.folder) for run in runs)), ("seeds", *map(_seeds, runs))]
+    if len(runs) == 1:
+        together, apart = apart, []
     for key, title in FACTS.items():
         values = [_fact(run, key) for run in runs]
         if not any(values):

@@ -11,8 +11,10 @@ from mmsa_core.report.metric_names import named
 from mmsa_core.report.spread import measured
 
 
-def section(material: Material) -> Section:
+def section(material: Material) -> Section | None:
     """A figure for each stage, and which epoch was picked."""
+    if not any(log.epochs for run in material.runs for log in run.logs):
+        return None
     blocks: list[Block] = [
         Text(
             "Lines are means over the seeds, bands one standard deviation, as far as all seeds trained; beyond that "
