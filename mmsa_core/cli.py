@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from mmsa_core.cli_ablate import ablate
 from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
+from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
 from mmsa_core.cli_masks import masks
 from mmsa_core.cli_train import train
@@ -23,8 +25,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+main.add_command(ablate)
 main.add_command(data)
 main.add_command(masks)
+main.add_command(compare)
 main.add_command(train)
 
 

@@ -52,6 +52,7 @@ class Display(Watcher):
         self._line(f"seed {seed} | {line}")
 
     def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self.trackers.begin(stage, epochs, steps)
         self._began, self._epochs = time.perf_counter(), epochs
         if self.console.is_terminal:
             self._progress = Progress(
@@ -152,10 +153,15 @@ def cell(name: str, value: Mapping[str, Any] | None) -> str:
     """A mean with its deviation, where there is one."""
     if value is None:
         return ""
-    scale = 1.0 if name in ("mae", "corr", "loss") else 100.0
+    scale = scale_of(name)
     text = number(value["mean"], scale)
     std = value.get("std")
     return f"{text} ± {number(std, scale)}" if std is not None else text
+
+
+def scale_of(metric: str) -> float:
+    """What a metric is multiplied with where it is printed: shares are percent."""
+    return 1.0 if metric in ("mae", "corr", "loss") else 100.0
 
 
 def number(value: float | None, scale: float = 1.0) -> str:

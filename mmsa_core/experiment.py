@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, component_log, jobs, resume, seed_run
+from mmsa_core import assemble, checkpoint, component_log, jobs, resume, seed_run, tracking, wandb_tracking
 from mmsa_core.corpus import Corpus
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
@@ -50,8 +50,7 @@ def train(
             display.note(note)
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
-        for seed in missing:  # what would be refused is refused before anything is made
-            Stages(recipe, setting.data.training, seed, device, Watcher()).rehearse()
+        rehearse(setting, missing)
         resume.make_room(setting, missing)
         number = jobs.number(processes, recipe, device, missing)
         if number > 1 and corpus is None:
@@ -60,8 +59,17 @@ def train(
             _one_by_one(setting, missing)
     found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
     checkpoint.write_json(folder / "results.json", found)
+    if recipe.track.wandb is not None and len(found["seeds"]) > 1:
+        wandb = recipe.track.wandb
+        tracking.once(display.warn, lambda: wandb_tracking.aggregate(wandb, recipe, folder, found))
     display.results(recipe.task, found)
     return folder
+
+
+def rehearse(setting: Setting, seeds: Sequence[int]) -> None:
+    """What would be refused is refused before anything is made."""
+    for seed in seeds:
+        Stages(setting.recipe, setting.data.training, seed, setting.device, Watcher()).rehearse()
 
 
 def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:

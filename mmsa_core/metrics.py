@@ -23,6 +23,8 @@ Measures = dict[str, Measure]
 THRESHOLDED = frozenset({"acc2_has0", "f1_has0", "acc2_non0", "f1_non0", "acc2", "f1", "positive_rate"})
 """The metrics of a score that depend on the threshold between negative and positive."""
 
+LOWER_IS_BETTER = frozenset({"mae"})
+
 DIVERGED = 1e15
 """No metric for a prediction that reaches this: nan would pass for negative, inf for positive."""
 

@@ -231,6 +231,8 @@ class Wandb(Closed):
     entity: str | None = None
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto`: as WANDB_MODE says, else online where an API key is configured, else offline."""
+    group: str | None = None
+    """Of the experiment's runs; by default the name of its folder."""
     tags: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmsa_core import checkpoint, recipe_file
+from mmsa_core import checkpoint, recipe_file, wandb_runs
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
@@ -46,6 +46,7 @@ def make_room(setting: Setting, seeds: Sequence[int]) -> None:
         numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
         aside = next(path for path in numbered if not path.exists())
         folder.rename(aside)
+        wandb_runs.carry(aside, folder)
         setting.display.note(f"{folder.name} was not finished and is trained anew; what there was is in {aside}")
 
 

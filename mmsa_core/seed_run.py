@@ -18,7 +18,8 @@ from mmsa_core.recipe import Recipe
 from mmsa_core.runner import Fit, predict
 from mmsa_core.stages import Stages
 from mmsa_core.tasks import NoTask
-from mmsa_core.tracking import JsonLines, Trackers, WandbTracker
+from mmsa_core.tracking import JsonLines, Trackers
+from mmsa_core.wandb_tracking import WandbTracker
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     """Train teacher and student with one seed, evaluate the student, and write the run folder."""
     recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
     folder = setting.folder(seed)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # it may be there with the ids of its W&B runs
     began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
@@ -65,15 +66,24 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
         wandb = recipe.track.wandb
         trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
     setting.display.trackers = trackers
-    student, fit = train(stages, folder)
-    results = (
-        _validated(recipe, fit) if isinstance(recipe.task, NoTask) else _evaluate(setting, recipe, student, folder)
-    )
-    results |= {"seed": seed, "best_epoch": fit.best_epoch, "epochs": fit.epochs, "selected_by": recipe.train.select}
+    try:
+        results = _results(setting, stages, folder)
+    except BaseException:
+        trackers.fail()
+        raise
     checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
     trackers.finish(results)
     return results
+
+
+def _results(setting: Setting, stages: Stages, folder: Path) -> dict[str, Any]:
+    """Train, evaluate, and say how both went."""
+    recipe = stages.recipe
+    student, fit = train(stages, folder)
+    found = _validated(recipe, fit) if isinstance(recipe.task, NoTask) else _evaluate(setting, recipe, student, folder)
+    ended = {"best_epoch": fit.best_epoch, "epochs": fit.epochs, "selected_by": recipe.train.select}
+    return found | {"seed": stages.seed, **ended}
 
 
 def train(stages: Stages, folder: Path) -> tuple[Model, Fit]:

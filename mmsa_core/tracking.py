@@ -5,24 +5,27 @@ A tracker never stops a training: when one fails it is switched off with one war
 
 import json
 import math
-import os
 from collections.abc import Callable
-from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Protocol
 
-from mmsa_core.recipe import Recipe, Wandb
 from mmsa_core.runner import Row, Watcher
 
 
 class Tracker(Protocol):
     """A place that rows of numbers go to."""
 
+    def begin(self, stage: str) -> None:
+        """A stage of training begins: teacher or student."""
+
     def rows(self, rows: list[Row]) -> None:
         """Numbers of some steps or of an epoch; each row has `stage`, `step` and `epoch`."""
 
     def finish(self, results: dict[str, Any]) -> None:
         """The final results; nothing follows."""
+
+    def fail(self) -> None:
+        """Training ended early; nothing follows."""
 
 
 class JsonLines:
@@ -31,6 +34,9 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def begin(self, stage: str) -> None:
+        pass
+
     def rows(self, rows: list[Row]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps({k: _number(v) for k, v in row.items()}) + "\n" for row in rows)
@@ -38,65 +44,13 @@ class JsonLines:
     def finish(self, results: dict[str, Any]) -> None:
         pass
 
+    def fail(self) -> None:
+        pass
+
 
 def _number(value: Any) -> Any:
     """JSON knows no NaN and no infinity: null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class WandbTracker:
-    """One W&B run per seed, in a group that bears the experiment's name."""
-
-    def __init__(self, config: Wandb, recipe: Recipe, seed: int, folder: Path, group: str) -> None:
-        import wandb
-
-        self.folder = folder
-        mode: Any = config.mode
-        if mode == "auto":
-            mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
-        self.run = wandb.init(
-            project=config.project,
-            entity=config.entity,
-            group=group,
-            name=f"{recipe.name}-{seed}",
-            job_type="train",
-            tags=[*config.tags],
-            config=recipe.model_dump(mode="json") | {"seed": seed},
-            dir=str(folder),
-            mode=mode,
-            settings=wandb.Settings(silent=True, init_timeout=60, x_disable_stats=True),
-        )
-        for stage in ("teacher", "student"):
-            self.run.define_metric(f"{stage}/step")
-            self.run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
-
-    def rows(self, rows: list[Row]) -> None:
-        for row in rows:
-            self.run.log({f"{row['stage']}/{name}": value for name, value in row.items() if name != "stage"})
-
-    def finish(self, results: dict[str, Any]) -> None:
-        import wandb
-
-        for condition, values in results["conditions"].items():
-            for name, value in values.items():
-                self.run.summary[f"{condition}/{name}"] = value
-        columns = sorted({name for values in results["conditions"].values() for name in values})
-        data = [[c, *(values.get(name) for name in columns)] for c, values in results["conditions"].items()]
-        self.run.log({"results": wandb.Table(columns=["condition", *columns], data=data)})
-        pictures = sorted(self.folder.glob("edges-*.png"))
-        if pictures:  # edges-TERM-valid.png
-            self.run.log({f"edges/{path.stem.split('-')[1]}": wandb.Image(str(path)) for path in pictures})
-        self.run.finish()
-
-
-def _has_key() -> bool:
-    """Whether an API key is at hand, in the environment or in ~/.netrc, where `wandb login` puts it."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return any("wandb" in host for host in netrc().hosts)
-    except (OSError, NetrcParseError):
-        return False
 
 
 class Trackers(Watcher):
@@ -113,6 +67,9 @@ class Trackers(Watcher):
         except Exception as error:  # a tracker's failure of any kind must not stop the training
             self._failed(name, error)
 
+    def begin(self, stage: str, epochs: int, steps: int) -> None:
+        self._each(lambda tracker: tracker.begin(stage))
+
     def rows(self, stage: str, rows: list[Row]) -> None:
         self._each(lambda tracker: tracker.rows(rows))
 
@@ -122,6 +79,10 @@ class Trackers(Watcher):
     def finish(self, results: dict[str, Any]) -> None:
         """Hand over the final results."""
         self._each(lambda tracker: tracker.finish(results))
+
+    def fail(self) -> None:
+        """Say that training ended early."""
+        self._each(lambda tracker: tracker.fail())
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         for tracker in list(self._trackers):
@@ -134,3 +95,11 @@ class Trackers(Watcher):
     def _failed(self, name: str, error: Exception) -> None:
         reason = str(error).strip() or type(error).__name__
         self._warn(f"tracker {name} failed and is switched off; training goes on ({reason})")
+
+
+def once(warn: Callable[[str], None], call: Callable[[], None]) -> None:
+    """Tell a tracker something; a failure of any kind is a warning."""
+    try:
+        call()
+    except Exception as error:  # as above
+        warn(f"tracking failed; all else goes on ({str(error).strip() or type(error).__name__})")

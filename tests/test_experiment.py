@@ -215,11 +215,3 @@ def test_wandb_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, caps
     folder = run(make.tiny(track={"wandb": {}}), tmp_path / "out")
     assert (folder / "seed-1" / "results.json").is_file()
     assert "tracker wandb failed and is switched off; training goes on (no network)" in capsys.readouterr().out
-
-
-def test_wandb_offline(make, tmp_path):
-    recipe = make.corrkd(track={"wandb": {"project": "test", "mode": "offline"}}, seeds=[1])
-    folder = run(recipe, tmp_path / "out")
-    runs = list((folder / "seed-1" / "wandb").glob("offline-run-*/run-*.wandb"))
-    assert len(runs) == 1
-    assert runs[0].stat().st_size > 1000

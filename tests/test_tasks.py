@@ -173,3 +173,19 @@ def test_a_threshold_for_each_label():
     assert found["a_positive_rate_tuned"] == 0.5
     assert found["b_f1_tuned"] == found["b_f1"] == 1.0
     assert "f1_mean_tuned" in found
+
+
+def test_what_a_threshold_moves_has_auc_and_the_positive_rate_beside_it():
+    score = Regression()
+    assert score.beside("f1_non0") == score.beside("acc2_has0") == ("auc_non0", "positive_rate")
+    assert score.beside("f1_non0_tuned") == ("auc_non0", "positive_rate_tuned")
+    assert score.beside("auc_non0") == score.beside("mae") == score.beside("positive_rate") == ()
+    label = Classification(classes=3, sentiment=True)
+    assert (label.beside("f1"), label.beside("f1_macro")) == (("auc",), ("auc",))
+    assert label.beside("f1_non0") == ("auc_non0", "positive_rate")
+    assert label.beside("auc") == ()
+    labels = BinaryLabels(names=("happy", "f1"))
+    assert labels.beside("happy_f1_tuned") == ("happy_auc", "happy_positive_rate_tuned")
+    assert labels.beside("f1_f1") == ("f1_auc", "f1_positive_rate")
+    assert labels.beside("f1_mean") == ("auc_mean",)
+    assert labels.beside("happy_auc") == labels.beside("happy_positive_rate_tuned") == ()

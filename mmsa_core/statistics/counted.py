@@ -15,6 +15,8 @@ Array = NDArray[Any]
 Counts = Float[Array, "samples resamples"]
 Values = Float[Array, " resamples"]
 Samples = Shaped[Array, " samples"]
+CANCELLED = 1e-6
+"""A variance below this share of the mean square has lost digits to cancellation."""
 
 
 def mean(values: Samples, counts: Counts) -> Values:
@@ -67,18 +69,35 @@ def auc(truth: Samples, score: Samples, counts: Counts) -> Values:
 
 
 def pearson(a: Samples, b: Samples, counts: Counts) -> Values:
-    """Pearson's correlation of the drawn pairs; nan for fewer than two and where either is constant."""
-    x, y = _centred(a, counts), _centred(b, counts)
-    products = (np.einsum("nr,nr,nr->r", counts, *pair) for pair in ((x, y), (x, x), (y, y)))
-    xy, xx, yy = products
-    defined = (counts.sum(axis=0) > 1) & ~_constant(a, counts) & ~_constant(b, counts)
-    return np.where(defined, np.clip(_ratio(xy, np.sqrt(xx) * np.sqrt(yy)), -1, 1), np.nan)
+    """Pearson's correlation of the drawn pairs; nan for fewer than two and where either is constant.
+
+    From sums of squares and products, which is quick; where they cancel, because what was drawn hardly varies, once
+    more about the mean of each resample.
+    """
+    x, y = _unit(a), _unit(b)
+    total = counts.sum(axis=0)
+    mean_x, mean_y, square_x, square_y, product = _ratio(np.stack([x, y, x * x, y * y, x * y]) @ counts, total)
+    xx, yy, xy = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
+    defined = total > 1
+    cancelled = ~((xx > CANCELLED * square_x) & (yy > CANCELLED * square_y))
+    if cancelled.any():
+        again = counts[:, cancelled]
+        near = _centred(x, again), _centred(y, again)
+        pairs = ((near[0], near[0]), (near[1], near[1]), near)
+        xx[cancelled], yy[cancelled], xy[cancelled] = (np.einsum("nr,nr,nr->r", again, *pair) for pair in pairs)
+        defined[cancelled] &= ~_constant(a, again) & ~_constant(b, again)
+    return np.where(defined, np.clip(_ratio(xy, np.sqrt(xx.clip(0)) * np.sqrt(yy.clip(0))), -1, 1), np.nan)
 
 
-def _centred(values: Samples, counts: Counts) -> Float[Array, "samples resamples"]:
-    """Each value about the mean of what was drawn, in units of the largest, so that no square underflows."""
+def _unit(values: Samples) -> Samples:
+    """Values in units of the largest, so that no square underflows."""
     wide = values.astype(np.float64)
-    unit = wide / (np.abs(wide).max(initial=0) or 1)
+    unit: Array = wide / (np.abs(wide).max() or 1)
+    return unit
+
+
+def _centred(unit: Samples, counts: Counts) -> Float[Array, "samples resamples"]:
+    """Each value about the mean of what was drawn."""
     centred = unit[:, None] - mean(unit, counts)
     rounded = np.einsum("nr,nr->r", centred, counts)  # of the first mean, which counts where values hardly differ
     found: Array = centred - _ratio(rounded, counts.sum(axis=0))
@@ -97,5 +116,5 @@ def _constant(values: Samples, counts: Counts) -> Shaped[Array, " resamples"]:
 def _ratio(part: Any, whole: Any) -> Values:
     """The quotient, nan where `whole` is zero."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    quotient: Values = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
+    quotient: Values = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
     return quotient

@@ -93,6 +93,10 @@ class TaskBase(Closed):
         """The values of `measures`; None where one is undefined."""
         return values(self.measures(logits, target, threshold))
 
+    def beside(self, metric: str) -> tuple[str, ...]:
+        """What stands beside a metric that a threshold moves: the AUC of the same scores, then the positive rate."""
+        return ()
+
     @abstractmethod
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
         """What a person reads of a prediction: a column per name, a value per sample."""

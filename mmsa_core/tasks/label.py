@@ -73,6 +73,11 @@ class Classification(TaskBase):
             found |= metrics.sentiment_classes_measures(array(logits), array(target))
         return found
 
+    def beside(self, metric: str) -> tuple[str, ...]:
+        if metric in ("acc", "f1", "f1_macro"):
+            return ("auc",)
+        return ("auc_non0", "positive_rate") if metric.startswith(("acc2_", "f1_")) else ()
+
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
         probability, label = logits.softmax(dim=1).max(dim=1)
         return {"prediction": array(label).tolist(), "probability": array(probability).tolist()}
@@ -153,6 +158,13 @@ class BinaryLabels(TaskBase):
         margin, sign = responses[:, :, 1] - responses[:, :, 0], 2 * target - 1
         columns = range(len(self.names))
         return [metrics.best_threshold(array(margin[:, i]), array(sign[:, i]), "mosi") for i in columns]
+
+    def beside(self, metric: str) -> tuple[str, ...]:
+        plain = metric.removesuffix("_tuned")
+        name, tuned = plain.rpartition("_")[0], metric.removeprefix(plain)
+        if plain in ("acc_mean", "f1_mean"):
+            return ("auc_mean",)
+        return (f"{name}_auc", f"{name}_positive_rate{tuned}") if plain.endswith(("_acc", "_f1")) else ()
 
     def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
         """The probability of each label."""

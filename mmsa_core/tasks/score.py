@@ -52,6 +52,12 @@ class ScoreTask(TaskBase):
                 f"(row {row}). {remedy}"
             )
 
+    def beside(self, metric: str) -> tuple[str, ...]:
+        plain = metric.removesuffix("_tuned")
+        if plain not in metrics.THRESHOLDED or plain == "positive_rate":
+            return ()
+        return ("auc_non0", f"positive_rate{metric.removeprefix(plain)}")
+
     @abstractmethod
     def score(self, logits: Float[Tensor, "batch width"]) -> Float[Tensor, " batch"]:
         """The sentiment score that a prediction stands for."""

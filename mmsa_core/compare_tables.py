@@ -1,0 +1,232 @@
+"""Comparisons as tables for a terminal, as sentences, as plain data for JSON and as rows for CSV."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from mmsa_core.compare import SAME, Comparison, Row
+from mmsa_core.display import Display, number, scale_of
+from mmsa_core.statistics.comparison import LEVEL
+from mmsa_core.statistics.resampling import Resampling
+
+FEW = 20
+"""Intervals from fewer videos than this are rather too narrow."""
+RATES = ("positive_rate", "positive_rate_tuned")
+
+
+def show(found: Comparison, display: Display) -> None:
+    """Print a table for each run and metric, what follows from them, and what they rest on."""
+    protocol = found.first.protocol
+    against = f"{', '.join(found.runs)} against {found.baseline}"
+    display.console.print(f"protocol {protocol.name}, {found.first.split_name} split: {against}", highlight=False)
+    for run in found.runs:
+        for metric in found.metrics:
+            if not metric.endswith(RATES):  # it stands beside the metrics that it belongs to
+                display.console.print(_table(found, run, metric))
+    for sentence in (*conclusions(found), *basis(found)):
+        display.console.print(sentence, highlight=False, markup=False, soft_wrap=not display.console.is_terminal)
+    for sentence in cautions(found):
+        display.warn(sentence)
+
+
+def _table(found: Comparison, run: str, metric: str) -> Table:
+    scale = scale_of(metric)
+    rate = next((name for name in found.first.task.beside(metric) if name.endswith(RATES)), None)
+    table = Table(box=SIMPLE, pad_edge=False, title_justify="left", title_style="bold")
+    table.title = f"{run} against {found.baseline}: {metric}{'' if scale == 1 else ', %'}"
+    table.add_column(found.first.protocol.axis, no_wrap=True)
+    for heading in (found.baseline, run, "difference", f"{100 * (1 - LEVEL):g} % interval", "p", "d"):
+        table.add_column(heading, justify="right", no_wrap="%" in heading)
+    if rate:
+        table.add_column("positive", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    rates = {row.condition: row for row in found.of(run, rate)} if rate else {}
+    rows = found.of(run, metric)
+    for family in ("conditions", "averages"):
+        for row in (each for each in rows if each.family == family):
+            beside = rates.get(row.condition)
+            positive = [f"{_share(beside.baseline)} / {_share(beside.value)}"] if beside else []
+            table.add_row(row.condition, *_cells(row, scale), *positive, verdict(row))
+        table.add_section()
+    for name, values in found.first.references().items():
+        value = number(values.get(metric.removesuffix("_tuned")), scale)  # what is constant has no threshold
+        positive = [_share(values.get(rate.removesuffix("_tuned")))] if rate else []
+        table.add_row(name, value, "", "", "", "", "", *positive)
+    return table
+
+
+def _cells(row: Row, scale: float) -> list[str]:
+    difference = "" if row.difference is None else signed(row.difference, scale)
+    p = "" if row.corrected is None else _p(row.corrected)
+    d = "" if row.d is None else f"{row.d:+.2f}".replace("-", "−")
+    return [number(row.baseline, scale), number(row.value, scale), difference, span(row, scale), p, d]
+
+
+def span(row: Row, scale: float) -> str:
+    """The interval."""
+    low, high = row.interval.low, row.interval.high
+    return "" if low is None or high is None else f"[{signed(low, scale)}, {signed(high, scale)}]"
+
+
+def signed(value: float, scale: float) -> str:
+    """A difference, in points or in the metric's unit."""
+    text = f"{value * scale:+.1f}" if scale == 100 else f"{value:+.3f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return number(value, 100.0)
+
+
+def verdict(row: Row) -> str:
+    """The verdict; * where zero is outside the interval, but not after the correction."""
+    star = "*" if row.interval.leaves_zero_out and row.verdict == SAME else ""
+    return f"{row.verdict}{star}{', threshold' if row.threshold_effect else ''}"
+
+
+def conclusions(found: Comparison) -> Iterator[str]:
+    """What the averages say in words; without averages what the conditions say."""
+    family = "averages" if found.first.protocol.averages else "conditions"
+    for run in found.runs:
+        for name in dict.fromkeys(row.condition for row in found.rows if row.family == family):
+            rows = [row for row in found.rows if (row.run, row.condition) == (run, name)]
+            yield f"{run} against {found.baseline}, {name}: {_said(rows)}"
+    if any(row.interval.leaves_zero_out and row.verdict == SAME for row in found.rows):
+        yield "*: zero is outside the interval, but among so many comparisons that is no evidence"
+    if any(row.threshold_effect for row in found.rows):
+        yield (
+            "threshold: zero is outside the interval, and inside that of the AUC: negatives and positives are divided "
+            "elsewhere, and not shown to be told apart better or worse"
+        )
+
+
+def _said(rows: Sequence[Row]) -> str:
+    """Verdicts, each with the metrics that it is by."""
+    by: dict[str, list[str]] = {}
+    for row in rows:
+        if not row.metric.endswith(RATES):
+            scale = scale_of(row.metric)
+            sizes = f" ({signed(row.difference or 0.0, scale)} {span(row, scale)})" if row.verdict != SAME else ""
+            effect = ", a threshold effect" if row.threshold_effect else ""
+            by.setdefault(row.verdict, []).append(f"{row.metric}{sizes}{effect}")
+    return "; ".join(f"{verdict} by {', '.join(metrics)}" for verdict, metrics in by.items())
+
+
+def basis(found: Comparison) -> Iterator[str]:
+    """What the numbers rest on: samples, seeds, resamples, what is drawn, the correction, the masks."""
+    first, plan = found.first, found.plan
+    for name, each in first.protocol.averages.items():
+        how = "mean over" if each.how == "mean" else "area under the curve, per unit of rate, over"
+        yield f"{name}: {how} {', '.join(each.over)}"
+    yield f"samples: {_samples(found)}; seeds: {_seeds(found)}; masks: seed {first.recipe.evaluate.seed}"
+    yield (
+        f"intervals: percentiles of {plan.resamples} resamples (seed {plan.seed}), which draw {_drawn(found)} with "
+        "replacement, the same ones for both runs in all conditions"
+    )
+    sizes = {
+        family: sum(row.family == family and row.metric == found.metrics[0] for row in found.rows)
+        for family in ("conditions", "averages")
+    }
+    families = " and ".join(f"the {size} of {family}" for family, size in sizes.items() if size)
+    yield f"p: corrected by Holm for all comparisons by one metric, {families} apart; verdicts at {LEVEL}"
+    yield "d: difference over its standard deviation between seeds, Hedges' correction; empty with fewer than 3 seeds"
+    if lost := max(row.interval.undefined for row in found.rows):
+        yield f"resamples in which a metric is undefined are left out: {lost} at most"
+
+
+def cautions(found: Comparison) -> Iterator[str]:
+    """What makes the numbers less sure than they look."""
+    if all(len(each.seeds) == 1 for each in found.distributions.values()):
+        yield "one seed: how much results differ between seeds is not known; the intervals are of the samples alone"
+    for name, each in found.distributions.items():
+        if len(each.seeds) == 1 and any(len(other.seeds) > 1 for other in found.distributions.values()):
+            yield f"{name} has one seed: how much its results differ between seeds is not known"
+    if found.cluster == "video" and found.plan.units < FEW:
+        yield f"{found.plan.units} videos are few: intervals are rather too narrow"
+    for run in found.runs:
+        if not found.paired(run):
+            yield f"{run} and {found.baseline} have other seeds; seeds are drawn for each alone"
+
+
+def _samples(found: Comparison) -> str:
+    rows = found.first.scores[0].rows
+    counts = {name: int(each.sum()) for name, each in rows.items()}
+    total = len(found.first.split)
+    if set(counts.values()) == {total}:
+        return str(total)
+    return f"{total}, of which count " + ", ".join(f"{n} in {name}" for name, n in counts.items())
+
+
+def _seeds(found: Comparison) -> str:
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, each in found.distributions.items():
+        groups.setdefault(each.seeds, []).append(name)
+    if len(groups) == 1:
+        (seeds,) = groups
+        return ", ".join(map(str, seeds)) + (", paired" if len(seeds) > 1 else "")
+    return "; ".join(f"{', '.join(names)}: {', '.join(map(str, seeds))}" for seeds, names in groups.items())
+
+
+def _drawn(found: Comparison) -> str:
+    plan: Resampling = found.plan
+    what = f"{plan.units} videos whole" if found.cluster == "video" else "single samples"
+    return what if all(len(each.seeds) == 1 for each in found.distributions.values()) else f"{what}, and seeds,"
+
+
+def plain(found: Comparison) -> dict[str, Any]:
+    """Everything as plain data."""
+    first = found.first
+    return {
+        "protocol": first.protocol.name,
+        "split": first.split_name,
+        "baseline": found.baseline,
+        "runs": {
+            name: {
+                "folder": str(each.folder),
+                "recipe": each.recipe.name,
+                "seeds": list(found.distributions[name].seeds),
+            }
+            for name, each in found.evaluated.items()
+        },
+        "paired": {name: found.paired(name) for name in found.runs},
+        "samples": len(first.split),
+        "samples_of": {name: int(rows.sum()) for name, rows in first.scores[0].rows.items()},
+        "data_sha256": first.data_digest,
+        "mask_seed": first.recipe.evaluate.seed,
+        "resamples": found.plan.resamples,
+        "resampling_seed": found.plan.seed,
+        "cluster": found.cluster,
+        "units": found.plan.units,
+        "level": LEVEL,
+        "correction": "Holm, over all runs and all averages (or conditions) by one metric",
+        "averaged": {
+            name: {"over": list(each.over), "how": each.how} for name, each in first.protocol.averages.items()
+        },
+        "references": first.references(),
+        "comparisons": [_flat(row) for row in found.rows],
+        "conclusions": list(conclusions(found)),
+        "cautions": list(cautions(found)),
+    }
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    values: dict[str, Any] = asdict(row)
+    return values | values.pop("interval")  # type: ignore[no-any-return]
+
+
+def table(found: Sequence[Comparison]) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows: one for each comparison under each protocol."""
+    flat = [
+        {"protocol": each.first.protocol.name, "against": each.baseline, **_flat(row)}
+        for each in found
+        for row in each.rows
+    ]
+    header = list(flat[0])
+    return header, [[row[name] for name in header] for row in flat]

@@ -1,0 +1,173 @@
+"""What Weights & Biases is told, read from the files of offline runs; and that it stops nothing."""
+
+import json
+import shutil
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmsa_core import experiment, wandb_runs, wandb_tracking
+from mmsa_core.display import Display
+from mmsa_core.recipe import Wandb
+
+sys.path.insert(0, str(Path(__file__).parent))
+from wandb_file import runs
+
+CPU = torch.device("cpu")
+TRACK = {"wandb": {"project": "mine", "mode": "offline", "tags": ["a", "b"]}}
+
+
+def train(recipe, folder, **options):
+    return experiment.train(recipe, folder, CPU, "test", Display(), **options)
+
+
+@pytest.fixture(scope="module")
+def folder(make, tmp_path_factory):
+    return train(make.corrkd(track=TRACK, seeds=[3, 4]), tmp_path_factory.mktemp("wandb") / "group")
+
+
+@pytest.fixture(scope="module")
+def told(folder):
+    return {run.run.display_name: run for run in runs(folder)}
+
+
+def lines(folder, stage):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["stage"] == stage]
+
+
+def test_a_run_for_each_stage_and_seed_and_one_over_the_seeds(told):
+    assert list(told) == ["tiny-3-teacher", "tiny-3-student", "tiny-4-teacher", "tiny-4-student", "tiny-aggregate"]
+    for name, run in told.items():
+        assert run.run.job_type == name.split("-")[-1]
+        assert run.run.run_group == "group"
+        assert (run.run.project, list(run.run.tags), run.exit_code) == ("mine", ["a", "b"], 0)
+    assert told["tiny-4-student"].config["seed"] == 4
+    assert told["tiny-4-student"].config["train"]["batch_size"] == 8
+    assert "seed" not in told["tiny-aggregate"].config
+
+
+@pytest.mark.parametrize("stage", ["teacher", "student"])
+def test_the_curves_are_those_of_metrics_jsonl(folder, told, stage):
+    run, rows = told[f"tiny-3-{stage}"], lines(folder / "seed-3", stage)
+    for name in ("loss/total", "valid/loss", "lr"):
+        assert run.series(f"{stage}/{name}") == [row[name] for row in rows if name in row]
+    assert not [
+        name
+        for row in run.history
+        for name in row
+        if name.startswith(("teacher/", "student/")) and not name.startswith(stage)
+    ]
+    epochs = [row for row in rows if "best" in row]
+    best = [row for row in epochs if row["best"]][-1]
+    assert run.summary["best/epoch"] == best["epoch"]
+    assert run.summary["best/valid/loss"] == best["valid/loss"]
+    assert run.summary[f"{stage}/valid/loss"] == epochs[-1]["valid/loss"]
+
+
+def test_the_results_are_a_table_and_in_the_summary(folder, told):
+    run, results = told["tiny-3-student"], json.loads((folder / "seed-3" / "results.json").read_text())
+    assert run.summary["test_complete/mae"] == results["conditions"]["test_complete"]["mae"]
+    rows = run.table("results")
+    assert [row["condition"] for row in rows] == list(results["conditions"])
+    assert {name: rows[3][name] for name in results["conditions"]["test_complete"]} == results["conditions"][
+        "test_complete"
+    ]
+
+
+def test_mean_and_deviation_over_the_seeds(folder, told):
+    run, results = told["tiny-aggregate"], json.loads((folder / "results.json").read_text())
+    mae = results["conditions"]["test_masked"]["mae"]
+    assert (run.summary["test_masked/mae"], run.summary["test_masked/mae std"]) == (mae["mean"], mae["std"])
+    rows = run.table("results")
+    assert (rows[2]["condition"], rows[2]["mae"], rows[2]["mae std"]) == ("test_masked", mae["mean"], mae["std"])
+    assert [row["predictor"] for row in run.table("references")] == list(results["references"])
+
+
+def test_recipe_and_model_are_artifacts(told):
+    model = ("model", ["provenance.json", "recipe.yaml", "results.json", "student.safetensors"])
+    assert told["tiny-3-student"].artifacts["tiny-3-student"] == model
+    assert told["tiny-3-student"].artifacts["tiny-3-recipe"] == ("recipe", ["recipe.yaml"])
+    assert told["tiny-aggregate"].artifacts["tiny-recipe"] == ("recipe", ["recipe.yaml"])
+    assert not [name for name, (kind, _) in told["tiny-3-teacher"].artifacts.items() if kind == "model"]
+
+
+def test_edges_are_pictures(make, tmp_path):
+    graph = {"name": "dmd.graph", "nodes": "heterogeneous"}
+    fusion = {"name": "dmd.decoupled", "heads": 2, "layers": 1}
+    encoders = {m: {"name": "projection", "kernel": 1} for m in ("text", "audio", "vision")}
+    recipe = make.tiny(
+        track=TRACK,
+        masker=None,
+        teacher={"kind": "self"},
+        distillers={"who": graph},
+        train={"epochs": 1, "batch_size": 22},
+        model={"dim": 8, "encoders": encoders, "fusion": fusion},
+    )
+    (run,) = runs(train(recipe, tmp_path / "out"))
+    path = run.last("edges/who.path")
+    assert (run.folder / "files" / path).read_bytes() == (tmp_path / "out/seed-1/edges-who-valid.png").read_bytes()
+
+
+def test_what_is_resumed_goes_on_in_the_same_runs(make, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "group", symlinks=True)
+    before = {name: json.loads((copy / name / "wandb.json").read_text()) for name in ("seed-3", "seed-4", "")}
+    (copy / "seed-4" / "results.json").unlink()
+    train(make.corrkd(track=TRACK, seeds=[3, 4]), copy, resumed=True)
+    assert {name: json.loads((copy / name / "wandb.json").read_text()) for name in before} == before
+    (again,) = [run for run in runs(copy / "seed-4") if run.run.job_type == "student"]
+    assert again.run.run_id == before["seed-4"]["student"]
+    both = [run.run.run_id for run in runs(copy) if run.run.job_type == "aggregate"]
+    assert both == [before[""]["aggregate"]] * 2
+
+
+def test_a_training_that_ends_early_is_told(make, tmp_path):
+    recipe = make.tiny(track=TRACK, train={"epochs": 3, "batch_size": 8, "lr": 1e30})
+    with pytest.raises(Exception, match="became"):
+        train(recipe, tmp_path / "out")
+    (run,) = runs(tmp_path / "out")
+    assert run.exit_code == 1
+
+
+def test_a_group_of_ones_own(make, tmp_path):
+    track = {"wandb": TRACK["wandb"] | {"group": "thesis"}}
+    (run,) = runs(train(make.tiny(track=track, train={"epochs": 1, "batch_size": 22}), tmp_path / "out"))
+    assert run.run.run_group == "thesis"
+
+
+def test_the_aggregate_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, capsys):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(wandb_runs, "start", refuse)
+    folder = train(make.tiny(track=TRACK, seeds=[1, 2], train={"epochs": 1, "batch_size": 22}), tmp_path / "out")
+    assert (folder / "results.json").is_file()
+    said = capsys.readouterr().out
+    assert said.count("tracker WandbTracker failed and is switched off; training goes on (no network)") == 1
+    assert said.count("tracking failed; all else goes on (no network)") == 1
+
+
+@pytest.mark.parametrize(("steps", "sent"), [(0, 0), (1, 1), (50, 50), (51, 26), (120, 40), (1000, 50)])
+def test_a_long_epoch_is_thinned(steps, sent):
+    rows = [{"step": n, "loss/total": 1.0} for n in range(steps)]
+    found = wandb_tracking.thinned(rows)
+    assert len(found) == sent
+    assert len({b["step"] - a["step"] for a, b in pairwise(found)}) <= 1
+    for row in rows[7::50]:
+        row["gradient/task"] = 1.0
+    assert [row for row in wandb_tracking.thinned(rows) if "gradient/task" in row] == rows[7::50]
+
+
+def test_the_mode(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert wandb_runs._mode(Wandb(mode="online")) == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_runs._mode(Wandb()) == "disabled"
+    monkeypatch.delenv("WANDB_MODE")
+    assert wandb_runs._mode(Wandb()) == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert wandb_runs._mode(Wandb()) == "online"
