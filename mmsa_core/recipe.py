@@ -216,7 +216,7 @@ class Log(Closed):
 
 
 class Save(Closed):
-    """When the state of a training is saved, so that it can go on; also at the end of a stage, and when it is stopped."""
+    """When the state of a training is saved, so that it can go on; also at a stage's end, and when it is stopped."""
 
     steps: PositiveInt | None = None
     """After so many mini-batches of a stage."""

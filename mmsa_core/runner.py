@@ -143,6 +143,7 @@ class Trainer:
         saved = self.saver.load() if self.saver else None
         if saved is not None:
             self.restore(saved)
+            self.watcher.note(f"{self.stage} goes on behind step {self.progress.steps}")
         self.watcher.begin(self.stage, self.train.epochs, -(-len(train) // self.train.batch_size))
         try:
             with torch.random.fork_rng():
@@ -215,6 +216,8 @@ class Trainer:
         for each, saved in zip(self._averages(), state["averages"], strict=True):
             each.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
+        device = next(self.network.parameters()).device
+        self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
 
     def _averages(self) -> list[nn.Module]:
         """The networks that follow the student's weights."""

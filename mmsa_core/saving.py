@@ -1,7 +1,7 @@
 """Where a training stands, kept on disk so that it can go on as if nothing had happened.
 
-A stage (teacher, student) keeps its last two states in `last/`, each with a digest: a file that was torn or altered is
-noticed, and the one before it is used. A state is read as plain data and tensors; nothing in it is executed.
+A stage (teacher, student) keeps its last two states in `last/`, each behind a digest: a file that was torn or altered
+is noticed, and the one before it is used. A state is read as plain data and tensors; nothing in it is executed.
 """
 
 import io
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,6 +18,8 @@ from mmsa_core import checkpoint
 from mmsa_core.recipe import Save
 
 FOLDER = "last"
+STAGES = ("student", "teacher")
+"""The last one first."""
 KEPT = 2
 """States of a stage that are on disk at a time."""
 State = dict[str, Any]
@@ -25,6 +27,13 @@ State = dict[str, Any]
 
 class Interrupted(Exception):
     """Training was asked to stop; what it needs to go on is saved."""
+
+
+class Saved(NamedTuple):
+    """A state, and how long the log was when it was saved."""
+
+    state: State
+    logged: int
 
 
 @dataclass
@@ -36,11 +45,12 @@ class Saver:
     stage: str
     every: Save
     warn: Callable[[str], None]
+    logged: Callable[[], int] = lambda: 0
+    """Bytes of the log that are safely on disk."""
     stop: Callable[[], bool] = lambda: False
     """Whether training was asked to end, by a signal."""
     clock: Callable[[], float] = time.monotonic
     _saved_at: float = field(init=False)
-    _number: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._saved_at = self.clock()
@@ -52,12 +62,13 @@ class Saver:
         return by_steps or by_time or self.stop()
 
     def save(self, state: State) -> None:
-        """Write a state beside the one before it, in one piece or not at all; a stop that was asked for ends it here."""
-        path = self.folder / FOLDER
-        path.mkdir(exist_ok=True)
-        self._number += 1
-        write(path / f"{self.stage}-{self._number:06d}.state", state)
-        for old in self._files()[:-KEPT]:
+        """Write a state beside the one before it, whole or not at all. If a stop was asked for, training ends here."""
+        folder = self.folder / FOLDER
+        folder.mkdir(exist_ok=True)
+        before = files(self.folder, self.stage)
+        number = int(before[-1].stem.rpartition("-")[2]) + 1 if before else 1
+        write(folder / f"{self.stage}-{number:06d}.state", Saved(state, self.logged()))
+        for old in files(self.folder, self.stage)[:-KEPT]:
             old.unlink()
         self._saved_at = self.clock()
         if self.stop():
@@ -65,32 +76,42 @@ class Saver:
 
     def load(self) -> State | None:
         """The last state that is whole; None where there is none."""
-        files = self._files()
-        self._number = int(files[-1].stem.rpartition("-")[2]) if files else 0
-        for path in reversed(files):
-            state = read(path)
-            if state is not None:
-                return state
-            self.warn(f"{path} is torn or was altered and is not used; training goes on from the state before it")
-        return None
-
-    def _files(self) -> list[Path]:
-        return sorted((self.folder / FOLDER).glob(f"{self.stage}-*.state"))
+        found = last(self.folder, self.stage, self.warn)
+        return found.state if found else None
 
 
-def write(path: Path, state: State) -> None:
+def files(folder: Path, stage: str) -> list[Path]:
+    """The states of a stage, the last one last."""
+    return sorted((folder / FOLDER).glob(f"{stage}-*.state"))
+
+
+def last(folder: Path, stage: str, warn: Callable[[str], None]) -> Saved | None:
+    """The last state of a stage that is whole."""
+    for path in reversed(files(folder, stage)):
+        if found := read(path):
+            return found
+        warn(f"{path} is torn or was altered and is not used")
+    return None
+
+
+def logged(folder: Path, warn: Callable[[str], None]) -> int:
+    """How long the log was when the state was saved that training goes on from; 0 where it begins anew."""
+    found = next((saved for stage in STAGES if (saved := last(folder, stage, warn))), None)
+    return found.logged if found else 0
+
+
+def write(path: Path, saved: Saved) -> None:
     """Write a state behind its digest."""
     content = io.BytesIO()
-    torch.save(state, content)
+    torch.save(saved._asdict(), content)
     found = content.getvalue()
     checkpoint.write_bytes(path, sha256(found).digest() + found)
 
 
-def read(path: Path) -> State | None:
+def read(path: Path) -> Saved | None:
     """A state, or None where the file is not what was written."""
     content = path.read_bytes()
     digest, found = content[:32], content[32:]
     if sha256(found).digest() != digest:
         return None
-    state: State = torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)
-    return state
+    return Saved(**torch.load(io.BytesIO(found), map_location="cpu", weights_only=True))
