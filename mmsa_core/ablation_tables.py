@@ -4,11 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmsa_core import checkpoint
+from mmsa_core import checkpoint, compare_tables
 from mmsa_core.ablation import FULL
+from mmsa_core.compare import Comparison, compare
 from mmsa_core.display import Display
 from mmsa_core.evaluation import Evaluated, Summary, summarize
+from mmsa_core.statistics.comparison import LEVEL
 
+RESAMPLES = 10_000
+"""At least; with many comparisons it takes more to find any significant after their correction."""
 Sections = Mapping[str, Mapping[str, Summary]]
 """By variant: by condition or average: metrics over seeds."""
 
@@ -30,13 +34,36 @@ def show(evaluated: Mapping[str, Evaluated], folder: Path, display: Display) -> 
     counts = {name: found["samples"] for name, found in summaries.items()}
     if len(set(counts.values())) > 1:
         display.warn(f"the variants are over other samples: {', '.join(f'{n}: {c}' for n, c in counts.items())}")
+    compared = compare_with_full(evaluated)
+    if compared is not None:
+        said = (*compare_tables.conclusions(compared), *compare_tables.basis(compared))
+        for sentence in said:
+            display.console.print(sentence, highlight=False, markup=False, soft_wrap=not display.console.is_terminal)
+        for sentence in compare_tables.cautions(compared):
+            display.warn(sentence)
     name = f"ablation-{full.protocol.name}"
     header = ["variant", "condition", "metric", "mean", "std", *(f"seed {seed}" for seed in seeds)]
     lines = checkpoint.csv_text(header, _lines(rows | changes))
-    whole = checkpoint.json_text({"seeds": seeds, "variants": summaries, "differences": changes})
+    tested = compare_tables.plain(compared) if compared is not None else None
+    whole = checkpoint.json_text({"seeds": seeds, "variants": summaries, "differences": changes, "comparison": tested})
     for path, text in ((folder / f"{name}.csv", lines), (folder / f"{name}.json", whole)):
         written = checkpoint.write_numbered(path, text.encode())
         display.console.print(f"written: {written}", markup=False, highlight=False, soft_wrap=True)
+
+
+def compare_with_full(evaluated: Mapping[str, Evaluated]) -> Comparison | None:
+    """The paired comparison with the full recipe of the variants that answer to the same conditions and samples."""
+    full = evaluated[FULL]
+    conditions = list(full.protocol.conditions)
+    same = {
+        name: each
+        for name, each in evaluated.items()
+        if list(each.protocol.conditions) == conditions and each.split.ids == full.split.ids
+    }
+    if len(same) == 1:
+        return None
+    count = (len(same) - 1) * max(len(conditions), len(full.protocol.averages))
+    return compare(same, resamples=max(RESAMPLES, int(2 * count / LEVEL)))
 
 
 def difference(full: Mapping[str, Summary], variant: Mapping[str, Summary]) -> dict[str, Summary]:

@@ -1,8 +1,8 @@
 """The run folder: what is written, atomically, and how a model is rebuilt from it alone.
 
 `recipe.yaml` (filled), `student.safetensors`, `teacher.safetensors`, `distillers.safetensors`,
-`metrics.jsonl`, `results.json`, `predictions.csv`, `provenance.json`. An experiment's folder holds
-one such folder per seed (`seed-1111`) and a `results.json` over the seeds.
+`metrics.jsonl`, `results.json`, `predictions.csv`, `provenance.json`, `test_evaluations.jsonl`. An experiment's
+folder holds one such folder per seed (`seed-1111`) and a `results.json` over the seeds.
 """
 
 import csv

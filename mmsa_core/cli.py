@@ -12,6 +12,7 @@ from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.cli_compare import compare
 from mmsa_core.cli_data import data
 from mmsa_core.cli_masks import masks
+from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
 from mmsa_core.errors import UserError
 
@@ -27,6 +28,7 @@ def main() -> None:
 
 main.add_command(ablate)
 main.add_command(data)
+main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
 main.add_command(train)
@@ -47,6 +49,11 @@ main.add_command(train)
 @click.option(
     "--edges", is_flag=True, help="Who teaches whom, as RUN's loss terms learned it; alone, no protocol is run."
 )
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Also log to W&B, as RUN's recipe says in track.wandb: tables, curves, confusion matrices and edges.",
+)
 @SET
 @DEVICE
 @command
@@ -56,6 +63,7 @@ def evaluate(
     split: str,
     json_file: Path | None,
     edges: bool,
+    track: bool,
     overrides: tuple[str, ...],
     device: str,
 ) -> None:
@@ -67,8 +75,9 @@ def evaluate(
     display = Display()
     if edges:
         edge_report.report(run, split, overrides, pick(device), display)
-    if protocols or json_file or not edges:
-        reports.evaluate(run, protocols or ("inter", "intra"), split, json_file, overrides, pick(device), display)
+    if protocols or json_file or track or not edges:
+        chosen = protocols or ("inter", "intra")
+        reports.evaluate(run, chosen, split, json_file, overrides, pick(device), display, track)
 
 
 @main.command()

@@ -49,9 +49,10 @@ def masks(
     frames: dict[str, int],
     overrides: tuple[str, ...],
 ) -> None:
-    """Record the masks that a protocol draws for the data of RECIPE or RUN, as files that `replay` reads.
+    """Record a protocol's masks on the data of RECIPE or RUN.
 
-    OUT gets a file of masks for each condition, and protocol.yaml, which replays them with `mmsa evaluate --protocol`.
+    OUT gets a file of masks for each condition, which the masker `replay` reads, and protocol.yaml, which replays
+    them all with `mmsa evaluate RUN --protocol OUT/protocol.yaml`.
     """
     from mmsa_core import recording_command as work
     from mmsa_core.errors import UserError

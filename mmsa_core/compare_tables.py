@@ -10,10 +10,9 @@ from rich.table import Table
 from mmsa_core.compare import SAME, Comparison, Row
 from mmsa_core.display import Display, number, scale_of
 from mmsa_core.statistics.comparison import LEVEL
-from mmsa_core.statistics.resampling import Resampling
 
-FEW = 20
-"""Intervals from fewer videos than this are rather too narrow."""
+FEW_VIDEOS, FEW_SEEDS = 20, 5
+"""From fewer a resample tells little of how much they differ."""
 RATES = ("positive_rate", "positive_rate_tuned")
 
 
@@ -113,9 +112,9 @@ def _said(rows: Sequence[Row]) -> str:
     for row in rows:
         if not row.metric.endswith(RATES):
             scale = scale_of(row.metric)
-            sizes = f" ({signed(row.difference or 0.0, scale)} {span(row, scale)})" if row.verdict != SAME else ""
+            size = "" if row.difference is None else f" ({signed(row.difference, scale)} {span(row, scale)})"
             effect = ", a threshold effect" if row.threshold_effect else ""
-            by.setdefault(row.verdict, []).append(f"{row.metric}{sizes}{effect}")
+            by.setdefault(row.verdict, []).append(row.metric if row.verdict == SAME else f"{row.metric}{size}{effect}")
     return "; ".join(f"{verdict} by {', '.join(metrics)}" for verdict, metrics in by.items())
 
 
@@ -144,13 +143,18 @@ def basis(found: Comparison) -> Iterator[str]:
 def cautions(found: Comparison) -> Iterator[str]:
     """What makes the numbers less sure than they look."""
     if all(len(each.seeds) == 1 for each in found.distributions.values()):
-        yield "one seed: how much results differ between seeds is not known; the intervals are of the samples alone"
+        yield "one seed: how much seeds differ is not known; verdicts are about these networks, not about their recipes"
     for name, each in found.distributions.items():
         if len(each.seeds) == 1 and any(len(other.seeds) > 1 for other in found.distributions.values()):
             yield f"{name} has one seed: how much its results differ between seeds is not known"
-    if found.cluster == "video" and found.plan.units < FEW:
-        yield f"{found.plan.units} videos are few: intervals are rather too narrow"
+    if found.cluster == "video" and found.plan.units < FEW_VIDEOS:
+        yield f"{found.plan.units} videos are few: intervals may be too narrow"
+    least = min(len(each.seeds) for each in found.distributions.values())
+    if 1 < least < FEW_SEEDS:
+        yield f"{least} seeds are few: intervals may be too narrow"
     for run in found.runs:
+        if found.evaluated[run].data_digest != found.first.data_digest:
+            yield f"{run} and {found.baseline} were trained on other files; they are compared on the same samples"
         if not found.paired(run):
             yield f"{run} and {found.baseline} have other seeds; seeds are drawn for each alone"
 
@@ -175,9 +179,12 @@ def _seeds(found: Comparison) -> str:
 
 
 def _drawn(found: Comparison) -> str:
-    plan: Resampling = found.plan
-    what = f"{plan.units} videos whole" if found.cluster == "video" else "single samples"
-    return what if all(len(each.seeds) == 1 for each in found.distributions.values()) else f"{what}, and seeds,"
+    units = found.plan.units
+    what = f"{units - 1} of {units} {'videos whole' if found.cluster == 'video' else 'samples'}"
+    sizes = {len(each.seeds) for each in found.distributions.values()}
+    if sizes == {1}:
+        return what
+    return f"{what} and {max(sizes) - 1} of {max(sizes)} seeds" if len(sizes) == 1 else f"{what} and all seeds but one"
 
 
 def plain(found: Comparison) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, component_log, jobs, resume, seed_run, tracking, wandb_tracking
+from mmsa_core import assemble, checkpoint, component_log, jobs, lock, resume, seed_run, tracking, wandb_tracking
 from mmsa_core.corpus import Corpus
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
@@ -51,14 +51,15 @@ def train(
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
         rehearse(setting, missing)
-        resume.make_room(setting, missing)
-        number = jobs.number(processes, recipe, device, missing)
-        if number > 1 and corpus is None:
-            jobs.run(setting, missing, number)
-        else:
-            _one_by_one(setting, missing)
-    found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
-    checkpoint.write_json(folder / "results.json", found)
+        with lock.held(folder):
+            missing = resume.make_room(setting, missing)
+            number = jobs.number(processes, recipe, device, missing)
+            if number > 1 and corpus is None:
+                jobs.run(setting, missing, number)
+            else:
+                _one_by_one(setting, missing)
+            found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
+            checkpoint.write_json(folder / "results.json", found)
     if recipe.track.wandb is not None and len(found["seeds"]) > 1:
         wandb = recipe.track.wandb
         tracking.once(display.warn, lambda: wandb_tracking.aggregate(wandb, recipe, folder, found))

@@ -29,7 +29,14 @@ def heat_map(path: Path, title: str, modalities: Sequence[Modality], weights: We
 
 
 def png(title: str, modalities: Sequence[Modality], weights: Weights) -> bytes:
-    """The heat map: students in rows, teachers in columns, each value in its cell; equal values make equal bytes.
+    """The heat map as a file; equal values make equal bytes."""
+    written = io.BytesIO()
+    drawn(title, modalities, weights).savefig(written, format="png", dpi=150, metadata={"Software": None})
+    return written.getvalue()
+
+
+def drawn(title: str, modalities: Sequence[Modality], weights: Weights) -> Figure:
+    """The heat map: students in rows, teachers in columns, each value in its cell.
 
     The diagonal is blank; a pair without a value has a dash. Colours begin at zero, so that a small
     difference does not look like a large one.
@@ -47,9 +54,7 @@ def png(title: str, modalities: Sequence[Modality], weights: Weights) -> bytes:
     _write_values(axes, values, norm)
     figure.colorbar(image, ax=axes, shrink=0.9, label="weight")
     figure.suptitle("\n".join(textwrap.fill(line, int(11 * width)) for line in title.splitlines()), fontsize=11)
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=150, metadata={"Software": None})
-    return written.getvalue()
+    return figure
 
 
 def _name_axes(axes: Axes, modalities: Sequence[Modality]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -68,10 +69,10 @@ def read(path: Path) -> Manifest:
 def _check(path: Path, samples: int, key: Tensor, observed: Mapping[Modality, Tensor]) -> None:
     if not observed:
         raise UserError(f"{path}: holds no masks; expected a tensor '{PREFIX}MODALITY' for each modality")
-    if key.shape != (samples,) or key.dtype.is_floating_point or len(set(key.tolist())) != samples:
+    if key.shape != (samples,) or key.dtype != torch.int64 or len(set(key.tolist())) != samples:
         raise UserError(f"{path}: 'key' is {key.dtype} {list(key.shape)}; expected {samples} different int64 numbers")
     for m, kept in observed.items():
-        if kept.dim() != 2 or len(kept) != samples or str(kept.dtype) != "torch.bool":
+        if kept.dim() != 2 or len(kept) != samples or kept.dtype != torch.bool:
             raise UserError(
                 f"{path}: '{PREFIX}{m}' is {kept.dtype} {list(kept.shape)}; expected bool [{samples}, frames], a row "
                 "for each of its ids"

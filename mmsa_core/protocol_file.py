@@ -43,8 +43,8 @@ class Rates(Closed):
 class Over(Closed):
     """An average."""
 
-    over: Literal["all", "proper"] | tuple[str, ...] = "all"
-    """All conditions; the subsets that lack a modality; or names of conditions."""
+    over: Literal["all", "proper", "rates"] | tuple[str, ...] = "all"
+    """All conditions; the subsets that lack a modality; those of `rates`; or names of conditions."""
     how: Literal["mean", "area"] = "mean"
     """`area`: under the curve over the rates, per unit of rate."""
 
@@ -205,6 +205,8 @@ def _average(
         whole = "+".join(modalities)
         proper = wanted.over == "proper"
         over = tuple(n for n in conditions if not (proper and n.split(" ")[0] == whole))
+        if wanted.over == "rates":
+            over = tuple(n for n in conditions if conditions[n].at is not None)
     else:
         over = wanted.over
         if unknown := [each for each in over if each not in conditions]:

@@ -81,6 +81,8 @@ class File(Closed):
 class Published:
     """One row: a method's numbers on one data set, as a share of 1, by condition or average."""
 
+    table: str
+    """Rows of one table are compared with each other."""
     method: str
     citation: str
     printed_in: str
@@ -121,6 +123,7 @@ def rows() -> tuple[Published, ...]:
     sources = ", ".join(f"{file.papers[name].venue} {file.papers[name].year}, {name}" for name in file.printed_in)
     return tuple(
         Published(
+            table=table.name,
             method=method,
             citation=file.papers[table.of or method].citation,
             printed_in=f"as printed in the papers of {' and '.join(file.printed_in)} ({sources})",

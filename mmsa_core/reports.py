@@ -8,7 +8,7 @@ from typing import Any
 import click
 import torch
 
-from mmsa_core import checkpoint, data, opening, protocol_file, registry
+from mmsa_core import checkpoint, data, opening, protocol_file, registry, tracking
 from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
@@ -29,16 +29,24 @@ def evaluate(
     overrides: Sequence[str],
     device: torch.device,
     display: Display,
+    track: bool = False,
 ) -> None:
-    """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked."""
+    """Print the table of each protocol, and write `evaluate-PROTOCOL.csv` into RUN, and JSON where asked.
+
+    If `track`, Weights & Biases is told too.
+    """
     check_new("--json", json_file)
-    written = []
-    for evaluated in evaluations(run, protocols, split, overrides, device, display):
+    written, answered = [], evaluations(run, protocols, split, overrides, device, display)
+    for evaluated in answered:
         found = evaluated.summary()
         show(evaluated, found, display)
         table = write_csv(run, f"evaluate-{found['protocol']}{'' if split == 'test' else '-' + split}", found)
         display.console.print(f"written: {table}", markup=False, highlight=False, soft_wrap=True)
         written.append(found)
+    if track:
+        from mmsa_core import wandb_evaluation  # its figures take a second to import
+
+        tracking.once(display.warn, lambda: wandb_evaluation.log(answered, written))
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
@@ -89,9 +97,9 @@ def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkp
     return runs
 
 
-def data_of(runs: Sequence[checkpoint.Loaded], display: Display) -> data.Data:
-    """The data that the runs' recipe names, which must fit the networks."""
-    prepared = data.load(runs[0].recipe)
+def data_of(runs: Sequence[checkpoint.Loaded], display: Display, corpus: Corpus | None = None) -> data.Data:
+    """The data that the runs' recipe names, read or already at hand, which must fit the networks."""
+    prepared = data.load(runs[0].recipe, corpus)
     for each in runs:
         data.check_widths(f"the network in {each.folder}", each.channels, prepared.channels)
         if not _same(each.provenance, prepared):

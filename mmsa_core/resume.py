@@ -8,7 +8,9 @@ from mmsa_core import checkpoint, recipe_file, wandb_runs
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
+from mmsa_core.runner import Watcher
 from mmsa_core.seed_run import Setting
+from mmsa_core.stages import Stages
 
 UNCOMPARED = ("seeds", "track", "data.path")
 """What makes no other experiment: which seeds there are, where they are logged, where the same data lie."""
@@ -27,7 +29,7 @@ def finished(setting: Setting) -> list[int]:
     """
     found = []
     for seed, folder in sorted(_begun(setting.out)):
-        _check(folder, setting)
+        _check(folder, seed, setting)
         if is_finished(folder):
             found.append(seed)
     if found:
@@ -37,17 +39,19 @@ def finished(setting: Setting) -> list[int]:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run folder of a seed holds a student and its results."""
-    return all((folder / name).is_file() for name in ("student.safetensors", "results.json"))
+    return all((folder / name).is_file() for name in ("recipe.yaml", "student.safetensors", "results.json"))
 
 
-def make_room(setting: Setting, seeds: Sequence[int]) -> None:
-    """Set the folders of seeds that were not finished aside; nothing in them is lost."""
-    for folder in [setting.folder(seed) for seed in seeds if setting.folder(seed).exists()]:
+def make_room(setting: Setting, seeds: Sequence[int]) -> list[int]:
+    """Set the folders of seeds that were not finished aside, so that nothing in them is lost; the seeds to train."""
+    unfinished = [seed for seed in seeds if not is_finished(setting.folder(seed))]  # another process may have ended
+    for folder in [setting.folder(seed) for seed in unfinished if setting.folder(seed).exists()]:
         numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
         aside = next(path for path in numbered if not path.exists())
         folder.rename(aside)
         wandb_runs.carry(aside, folder)
         setting.display.note(f"{folder.name} was not finished and is trained anew; what there was is in {aside}")
+    return unfinished
 
 
 def differences(there: Recipe, here: Recipe) -> list[str]:
@@ -67,16 +71,20 @@ def _begun(out: Path) -> Iterator[tuple[int, Path]]:
             yield int(number), folder
 
 
-def _check(folder: Path, setting: Setting) -> None:
+def _check(folder: Path, seed: int, setting: Setting) -> None:
     """Refuse to go on with an experiment that is another one."""
     remedy = "Nothing was changed; name a new folder with --out, or give what it was begun with"
     if changed := differences(recipe_file.load(folder / "recipe.yaml"), setting.recipe):
         raise UserError(f"--resume: {folder} is of another recipe: {listed(changed)}. {remedy}")
     if not (folder / "provenance.json").is_file():
         return  # interrupted before it was written
-    there, here = checkpoint.read_json(folder / "provenance.json").get("data_sha256"), setting.data.digest
-    if there != here:
+    about = checkpoint.read_json(folder / "provenance.json")
+    if (there := about.get("data_sha256")) != (here := setting.data.digest):
         raise UserError(f"--resume: {folder} is of other data: their SHA-256 is {there} there, {here} here. {remedy}")
+    stages = Stages(setting.recipe, setting.data.training, seed, setting.device, Watcher())
+    for part, now in (("teachers", stages.taught_by()), ("initialised_from", stages.initialised_from())):
+        if sorted(about.get(part, {}).values()) != sorted(now.values()):
+            raise UserError(f"--resume: {folder}: the weights in {', '.join(now)} were others then. {remedy}")
 
 
 def _flat(data: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:

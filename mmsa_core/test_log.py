@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 FILE = "test_evaluations.jsonl"
 
@@ -30,3 +31,9 @@ def count(folder: Path) -> int:
     """How many times the test split was evaluated with the network in the run folder of one seed."""
     path = folder / FILE
     return len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """What was noted, in the order in which it happened."""
+    path = folder / FILE
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []

@@ -128,6 +128,14 @@ def test_the_command(mmsa, recipe, tmp_path):
     ):
         assert said in first.output
 
+    assert "without-scd against full, avg6: " in first.output
+    assert "seeds: 1, 2, paired" in first.output
+    tested = found["comparison"]
+    assert (tested["baseline"], list(tested["runs"])) == ("full", ["full", "without-scd"])
+    (test,) = (r for r in tested["comparisons"] if (r["condition"], r["metric"]) == ("avg6", "mae"))
+    assert test["difference"] == pytest.approx(change["mean"])
+    assert test["low"] <= test["difference"] <= test["high"]
+
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     again = mmsa(*start, "--resume", "--drop", "distillers.scd", "--drop", "model.encoders.audio")
     assert again.exit_code == 0, again.output
@@ -141,6 +149,9 @@ def test_the_command(mmsa, recipe, tmp_path):
     ]
     assert len(kept) == 9
     assert all(path.read_bytes() == before[path] for path in kept)
+    again_found = json.loads((out / "ablation-corrkd-inter-2.json").read_text())
+    assert list(again_found["comparison"]["runs"]) == ["full", "without-scd"]
+    assert "without-audio" in again_found["variants"]
     assert "note: without-audio: has no avg6, since its model reads other modalities" in again.output
     assert (out / "ablation-corrkd-inter-2.csv").is_file()
 

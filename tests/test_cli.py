@@ -538,7 +538,7 @@ def test_existing_files_are_not_overwritten(trained):
 
 def test_bad_evaluations(trained):
     (trained.folder / "empty").mkdir(exist_ok=True)
-    assert "unknown protocol 'outer'. Did you mean 'inter'? Known: inter, intra, block," in trained.refused(
+    assert "unknown protocol 'outer'. Did you mean 'inter'? Known: inter, intra, asynchronous," in trained.refused(
         "evaluate", "runs/tiny", "--protocol", "outer"
     )
     assert "no run folder absent" in trained.refused("evaluate", "absent")

@@ -148,7 +148,7 @@ def test_correction_is_over_all_runs_of_one_metric_averages_and_conditions_apart
         assert least.corrected == pytest.approx(min(1, size * least.interval.p))
     said = " ".join(compare_tables.basis(found))
     assert "the 4 of conditions and the 2 of averages apart" in said
-    assert "draw 30 videos whole, and seeds, with replacement" in said
+    assert "draw 29 of 30 videos whole and 2 of 3 seeds with replacement" in said
     assert "samples: 120; seeds: 1, 2, 3, paired; masks: seed 0" in said
 
 
@@ -204,9 +204,9 @@ def test_f1_never_stands_alone(make):
 
 def test_one_seed_says_that_the_spread_over_seeds_is_unknown(make):
     found = compare({"base": evaluated(make, plain, [1]), "good": evaluated(make, better, [1])}, resamples=199)
-    assert [each for each in compare_tables.cautions(found) if each.startswith("one seed: how much")]
+    assert [each for each in compare_tables.cautions(found) if each.startswith("one seed: how much seeds differ")]
     assert {each.d for each in found.rows} == {None}
-    assert "draw 30 videos whole with replacement" in " ".join(compare_tables.basis(found))
+    assert "draw 29 of 30 videos whole with replacement" in " ".join(compare_tables.basis(found))
 
 
 def test_other_seeds_are_not_paired(make):
@@ -215,7 +215,12 @@ def test_other_seeds_are_not_paired(make):
     found = compare(runs | {"good": evaluated(make, better, [4, 5])}, resamples=199)
     assert not found.paired("good")
     assert "good and base have other seeds" in " ".join(compare_tables.cautions(found))
+    assert "2 seeds are few" in " ".join(compare_tables.cautions(found))
     assert "base: 1, 2, 3; good: 4, 5" in " ".join(compare_tables.basis(found))
+    other = {"base": runs["base"], "good": replace(runs["good"], data_digest="other")}
+    assert "good and base were trained on other files" in " ".join(
+        compare_tables.cautions(compare(other, resamples=199))
+    )
 
 
 def test_an_undefined_metric_has_no_verdict(make):
@@ -304,7 +309,8 @@ def test_the_command(make, mmsa, tmp_path):
     assert done.exit_code == 0, done.output
     assert "b against a: f1_non0, %" in done.output
     assert (
-        "percentiles of 499 resamples (seed 0), which draw single samples, and seeds, with replacement" in done.output
+        "percentiles of 499 resamples (seed 0), which draw 10 of 11 samples and 1 of 2 seeds with replacement"
+        in done.output
     )
     (found,) = json.loads((tmp_path / "found.json").read_text())
     assert (found["baseline"], found["units"], found["cluster"], found["mask_seed"]) == ("a", 11, "none", 0)

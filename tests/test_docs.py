@@ -21,14 +21,18 @@ PAGES = [
     "CONTRIBUTING.md",
     "docs/corpora.md",
     "docs/data.md",
+    "docs/masks.md",
+    "docs/statistics.md",
+    "docs/experiments.md",
+    "docs/reports.md",
     "docs/protocols.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 SHIM = """#!/bin/bash
-if [ "$1" = train ]; then
-  small=(--set train.epochs=1)
+if [ "$1" = train ] || [ "$1" = ablate ]; then
+  small=(--set train.epochs=1 --jobs 1)
   case "$*" in *data.name*) ;; *) small+=(--set "data.samples=[40,20,20]") ;; esac
   case "$*" in *--seeds*) small+=(--seeds 1111,1112) ;; esac
   exec {python} -m mmsa_core "$@" "${{small[@]}}"

@@ -43,6 +43,7 @@ def test_ids_give_the_keys_where_the_file_has_none(tmp_path):
         ),
         ({"observed.text": MASKS["text"][:2]}, {}, r"\[2, 2\]; expected bool \[3, frames\], a row for each"),
         ({"observed.text": MASKS["text"], "key": torch.tensor([1, 2])}, {}, r"'key' is torch.int64 \[2\]; expected 3"),
+        ({"observed.text": MASKS["text"], "key": torch.tensor([1.0, 2, 3])}, {}, r"'key' is torch.float32 \[3\]; exp"),
         ({"observed.text": MASKS["text"], "key": torch.tensor([1, 2, 1])}, {}, "expected 3 different int64 numbers"),
     ],
 )

@@ -67,6 +67,7 @@ def test_one_modality_at_a_time_is_late():
     late = protocol_file.get("asynchronous", THREE)
     assert list(late.conditions)[:6] == ["text 1", "text 2", "text 4", "text 8", "text 16", "audio 1"]
     assert list(late.conditions)[-1] == "in time"
+    assert late.averages["avg15"].over == tuple(late.conditions)[:-1]
     batch = samples.batch(THREE, 8)
     seen = late.conditions["audio 2"](batch, late.source(0))
     assert not seen.observed["audio"][:, :2].any()

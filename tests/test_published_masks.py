@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsa_core import cli_masks
 from mmsa_core.published_masks import CODES, emt_dlfr, gcnet, imder, lnln, tfr_net
 
 FRAMES = (6, 9, 8)
@@ -18,6 +19,7 @@ def valid(samples=SAMPLES):
 
 @pytest.mark.parametrize("name", CODES)
 def test_every_code(name):
+    assert tuple(CODES) == cli_masks.CODES
     code, frames = CODES[name], valid()
     for rate in code.RATES:
         kept = code.masks(frames, rate, 3)

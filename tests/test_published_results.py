@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from mmsa_core import published_results
+from mmsa_core import checkpoint, data, evaluation, experiment, protocol_file, published_results
+from mmsa_core.display import Display
 from mmsa_core.published_results import File, Own, Table
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "corrkd.md"
@@ -75,6 +77,19 @@ def test_what_differs_is_said():
         "protocol: theirs corrkd-inter, yours corrkd-intra",
         "theirs is the mean of 5 seeds, yours of 1",
     ]
+
+
+def test_what_is_known_of_ones_own_run(make, tmp_path):
+    folder = experiment.train(make.tiny(seeds=[1]), tmp_path / "out", torch.device("cpu"), "test", Display())
+    loaded = checkpoint.load(folder / "seed-1")
+    prepared = data.load(loaded.recipe)
+    inter = protocol_file.get("inter", tuple(prepared.channels), prepared.splits["test"])
+    evaluated = evaluation.evaluate([loaded], prepared, "test", inter, torch.device("cpu"))
+    found = published_results.own(evaluated, "f1_non0")
+    assert found == Own({"train": 22, "test": 11}, prepared.channels, "corrkd-inter", "f1_non0", 1)
+    (row, *_) = published_results.beside("corrkd-inter", ["f1_non0"])
+    assert "train split: theirs 1284 samples, yours 22" in published_results.differences(row, found)
+    assert {each.table for each in published_results.rows() if each.data == "MOSI"} == {"mosi-subsets", "mosi-ablation"}
 
 
 def test_rows_are_of_the_protocol_and_the_metrics_that_were_asked_for():

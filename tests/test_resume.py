@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from mmsa_core import experiment, resume, seed_run
+from mmsa_core import experiment, lock, resume, seed_run
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 
@@ -131,6 +131,19 @@ def test_other_data_are_refused(make, copy):
     assert tree(copy) == before
 
 
+def test_another_teacher_in_the_same_folder_is_refused(make, whole, tmp_path):
+    teacher = shutil.copytree(whole, tmp_path / "teacher")
+    recipe = make.tiny(seeds=[1, 2], train=SHORT, teacher={"run": str(teacher)}, distillers={"kd": {"name": "kd"}})
+    folder = train(recipe, tmp_path / "out")
+    shutil.copy(whole / "seed-3" / "student.safetensors", teacher / "seed-2" / "student.safetensors")
+    before = tree(folder)
+    with pytest.raises(
+        UserError, match=r"seed-2: the weights in .*teacher/seed-2 were others then. Nothing was changed"
+    ):
+        train(recipe.model_copy(update={"seeds": (1, 2, 3)}), folder, resumed=True)
+    assert tree(folder) == before
+
+
 def test_differences_by_hand(make):
     one, other = make.corrkd(), make.corrkd(teacher={"kind": "none"}, distillers={}, seeds=[7])
     found = resume.differences(one, other)
@@ -152,3 +165,20 @@ def test_where_there_is_nothing_to_go_on_with(make, tmp_path):
     assert resume.begun(train(recipe, tmp_path / "new", resumed=True))  # so that one command begins and goes on
     with pytest.raises(UserError, match="name a new folder or go on with --resume"):
         train(recipe, tmp_path / "new")
+
+
+def test_two_processes_do_not_train_into_one_folder(make, copy, whole):
+    (copy / "seed-2" / "results.json").unlink()
+    before, recipe = tree(copy), make.tiny(seeds=[1, 2, 3], train=SHORT)
+    with lock.held(copy), pytest.raises(UserError, match="another process is training into it"):
+        train(recipe, copy, resumed=True)
+    assert tree(copy) == before
+    train(recipe, copy, resumed=True)
+    assert (copy / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+def test_a_seed_that_another_process_finished_meanwhile_is_kept(make, copy, monkeypatch):
+    before, seeds = tree(copy / "seed-2"), trained(monkeypatch)
+    monkeypatch.setattr(resume, "finished", lambda setting: [1])  # as it was when this process looked
+    train(make.tiny(seeds=[1, 2, 3], train=SHORT), copy, resumed=True)
+    assert (seeds, tree(copy / "seed-2")) == ([], before)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsa_core import experiment, wandb_runs, wandb_tracking
+from mmsa_core import experiment, figures, reports, wandb_runs, wandb_tracking
 from mmsa_core.display import Display
 from mmsa_core.recipe import Wandb
 
@@ -122,6 +122,54 @@ def test_what_is_resumed_goes_on_in_the_same_runs(make, folder, tmp_path):
     assert again.run.run_id == before["seed-4"]["student"]
     both = [run.run.run_id for run in runs(copy) if run.run.job_type == "aggregate"]
     assert both == [before[""]["aggregate"]] * 2
+
+
+def evaluated(run, protocols=("inter", "intra"), split="test"):
+    reports.evaluate(run, protocols, split, None, [], CPU, Display(), track=True)
+
+
+def test_an_evaluation_is_a_run_with_tables_and_pictures(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "group", symlinks=True, ignore=shutil.ignore_patterns("wandb"))
+    evaluated(copy)
+    (run,) = runs(copy)
+    assert (run.run.job_type, run.run.run_group, run.run.display_name) == ("eval", "group", "tiny-eval")
+    found = reports.evaluations(copy, ["inter"], "test", [], CPU, Display())[0].summary()
+    rows = run.table("corrkd-inter/table")
+    assert [row["seen"] for row in rows] == [*found["conditions"], "avg6"]
+    average = found["averages"]["avg6"]["mae"]
+    assert (rows[-1]["mae"], rows[-1]["mae std"]) == (average["mean"], average["std"])
+    assert run.summary["corrkd-inter/avg6/mae"] == average["mean"]
+    assert [row["predictor"] for row in run.table("corrkd-intra/references")] == list(found["references"])
+    for name in ("corrkd-inter/confusion", "corrkd-intra/confusion", "corrkd-intra/curves"):
+        assert (run.folder / "files" / run.last(f"{name}.path")).read_bytes().startswith(b"\x89PNG")
+        assert run.last(f"{name}.width") > 500
+    assert "corrkd-inter/curves.path" not in {name for row in run.history for name in row}  # it has no rates
+
+    evaluated(copy, ["inter"], "valid")  # later evaluations go on in the same run
+    first, second = runs(copy)
+    assert first.run.run_id == second.run.run_id
+    assert second.table("corrkd-inter-valid/table")[0]["mae"] != rows[0]["mae"]
+
+
+def test_the_edges_of_every_seed_are_told(folder, tmp_path):
+    copy = shutil.copytree(folder / "seed-3", tmp_path / "group" / "seed-3", ignore=shutil.ignore_patterns("wandb"))
+    picture = figures.png("who", ["a", "b"], {("a", "b"): 1.0})
+    (copy / "edges-who.png").write_bytes(picture)
+    evaluated(copy, ["inter"])
+    (run,) = runs(copy)
+    assert run.run.run_group == "group"
+    assert (run.folder / "files" / run.last("edges/seed-3/who.path")).read_bytes() == picture
+
+
+def test_a_run_without_track_can_be_told_too(make, tmp_path, monkeypatch, capsys):
+    folder = train(make.tiny(train={"epochs": 1, "batch_size": 22}), tmp_path / "out")
+    evaluated(folder, ["inter"])
+    (run,) = runs(folder)
+    assert (run.run.project, run.run.job_type, run.run.run_group) == ("mmsa", "eval", "out")
+    monkeypatch.setattr(wandb_runs, "start", lambda *_: 1 / 0)
+    evaluated(folder, ["intra"])
+    assert "tracking failed; all else goes on (division by zero)" in capsys.readouterr().out
+    assert (folder / "evaluate-corrkd-intra.csv").is_file()
 
 
 def test_a_training_that_ends_early_is_told(make, tmp_path):

@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from mmsa_core.encoders import tokens
 from mmsa_core.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
 
 pytestmark = pytest.mark.golden("missing_protocols")
@@ -48,6 +50,14 @@ def test_frames(arrays, valid, name, code):
     assert rates == ["0", "0.3", "0.7", "1"]
     for rate in rates:
         same(arrays, f"{name}.rate{rate}", code.masks(valid, float(rate)), valid)
+
+
+def test_bert_reads_the_tokens_of_the_published_code(arrays, valid):
+    ids = torch.from_numpy(arrays["in.text_ids"]).long()
+    for name, code, rate in (("mmsa", tfr_net, 0.3), ("mmsa", tfr_net, 1.0), ("emt_dlfr", emt_dlfr, 0.7)):
+        kept = torch.from_numpy(code.masks(valid, rate)[0] & valid[0])
+        read, _ = tokens.sentence(ids, kept, tokens.Special())
+        assert torch.equal(read[:, :-1], torch.from_numpy(arrays[f"{name}.rate{rate:g}.text.out"]).long())
 
 
 def test_equal_lengths_lose_equal_frames(golden_set, arrays):

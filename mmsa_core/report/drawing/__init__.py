@@ -1,0 +1,1 @@
+"""Figures as pure functions of arrays; what they show is the sections' business."""
