@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mmsa_core import checkpoint
+from mmsa_core.errors import Interrupted
 from mmsa_core.recipe import Save
 
 FOLDER = "last"
@@ -23,10 +24,6 @@ STAGES = ("student", "teacher")
 KEPT = 2
 """States of a stage that are on disk at a time."""
 State = dict[str, Any]
-
-
-class Interrupted(Exception):
-    """Training was asked to stop; what it needs to go on is saved."""
 
 
 class Saved(NamedTuple):
@@ -94,10 +91,9 @@ def last(folder: Path, stage: str, warn: Callable[[str], None]) -> Saved | None:
     return None
 
 
-def logged(folder: Path, warn: Callable[[str], None]) -> int:
-    """How long the log was when the state was saved that training goes on from; 0 where it begins anew."""
-    found = next((saved for stage in STAGES if (saved := last(folder, stage, warn))), None)
-    return found.logged if found else 0
+def last_of(folder: Path, warn: Callable[[str], None]) -> Saved | None:
+    """The state that a seed's training goes on from; None where it begins anew."""
+    return next((saved for stage in STAGES if (saved := last(folder, stage, warn))), None)
 
 
 def write(path: Path, saved: Saved) -> None:

@@ -72,13 +72,19 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
     log = JsonLines(folder / "metrics.jsonl")
-    log.rewind(saving.logged(folder, setting.display.warn))
+    saved = saving.last_of(folder, setting.display.warn)
+    log.rewind(saved.logged if saved else 0)
 
     def saver(stage: str) -> Saver:
         return Saver(folder, stage, recipe.save, setting.display.warn, log.position, setting.stop)
 
     stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display, saver)
     about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
+    if saved:
+        first = checkpoint.read_json(folder / "provenance.json")
+        about = first | {
+            "resumed": [*first.get("resumed", []), {"command": setting.command, "commit": about["commit"]}]
+        }
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(setting.display.warn)
     trackers.add("metrics.jsonl", lambda: log)
@@ -93,7 +99,7 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
         raise
     checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
-    shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from here
+    shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from there
     trackers.finish(results)
     return results
 
