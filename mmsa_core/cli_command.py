@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from mmsa_core.errors import UserError
+from mmsa_core.errors import Interrupted, UserError
+from mmsa_core.stopping import EXIT_CODE
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 RUN = click.argument("run", type=click.Path(path_type=Path))
@@ -30,6 +31,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
         except BrokenPipeError:
             sys.exit(1)
+        except Interrupted as stopped:
+            click.echo(f"stopped; {stopped}", err=True)
+            sys.exit(EXIT_CODE)
         except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
             if debug:
                 traceback.print_exc()

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from mmsa_core.runner import Row, Watcher
+from mmsa_core.progress import Row
+from mmsa_core.runner import Watcher
 from mmsa_core.tasks import TaskBase
 
 UNDEFINED = "undef."

@@ -3,3 +3,7 @@
 
 class UserError(Exception):
     """Says what was found, where, what was expected and what to do."""
+
+
+class Interrupted(Exception):
+    """Training was asked to stop; what it needs to go on is saved."""

@@ -11,12 +11,13 @@ from mmsa_core import assemble, checkpoint, component_log, jobs, lock, resume, s
 from mmsa_core.corpus import Corpus
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
-from mmsa_core.errors import UserError
+from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation import references, summarize
 from mmsa_core.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
 from mmsa_core.runner import Watcher
 from mmsa_core.seed_run import Setting
 from mmsa_core.stages import Stages
+from mmsa_core.stopping import Stop
 from mmsa_core.tasks import NoTask
 
 
@@ -37,6 +38,7 @@ def train(
 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
+        Interrupted: when SIGINT or SIGTERM asked for an end; all that is needed to go on is saved.
     """
     assemble.contracts(recipe)
     if resumed and out is None:
@@ -44,8 +46,8 @@ def train(
     folder = out if resumed and out is not None and resume.begun(out) else free_folder(recipe, out)
     recipe = anchored(recipe)
     device, display = device or pick("auto"), display or Display()
-    with component_log.shown(display.warn):
-        setting = seed_run.prepare(recipe, device, folder, command, display, corpus)
+    with component_log.shown(display.warn), Stop().heard() as stop:
+        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop)
         for note in setting.data.notes:
             display.note(note)
         there = resume.finished(setting)
@@ -54,10 +56,14 @@ def train(
         with lock.held(folder):
             missing = resume.make_room(setting, missing)
             number = jobs.number(processes, recipe, device, missing)
-            if number > 1 and corpus is None:
-                jobs.run(setting, missing, number)
-            else:
-                _one_by_one(setting, missing)
+            try:
+                if number > 1 and corpus is None:
+                    jobs.run(setting, missing, number)
+                else:
+                    _one_by_one(setting, missing)
+            except Interrupted as error:
+                line = f"what was done is saved; the same command with --out {folder} --resume goes on"
+                raise Interrupted(line) from error
             found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
             checkpoint.write_json(folder / "results.json", found)
     if recipe.track.wandb is not None and len(found["seeds"]) > 1:
@@ -75,6 +81,8 @@ def rehearse(setting: Setting, seeds: Sequence[int]) -> None:
 
 def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
     for seed in seeds:
+        if setting.stop():
+            raise Interrupted
         setting.display.seed(seed, setting.recipe.seeds)
         try:
             seed_run.run(setting, seed)

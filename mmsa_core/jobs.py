@@ -19,10 +19,13 @@ import torch
 
 from mmsa_core import component_log, resume, seed_run
 from mmsa_core.display import Display
-from mmsa_core.errors import UserError
+from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipe import Recipe
 from mmsa_core.seed_run import Setting
+from mmsa_core.stopping import EXIT_CODE, Stop
 
+PERIOD = 0.2
+"""Seconds between looks at whether this process was asked to end."""
 PATIENCE = 5
 """Seconds that a process gets to end before it is killed."""
 
@@ -45,14 +48,14 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
     Raises:
         UserError: with what each failed seed says.
     """
-    waiting, running, failures = list(seeds), dict[int, Job](), dict[int, str]()
+    waiting, running, failures, stopping = list(seeds), dict[int, Job](), dict[int, str](), False
     try:
         while running or (waiting and not failures):
             while waiting and len(running) < at_once and not failures:
                 seed = waiting.pop(0)
                 setting.display.seed(seed, setting.recipe.seeds)
                 running[seed] = Job(setting, seed)
-            connection.wait([source for job in running.values() for source in job.sources])
+            connection.wait([source for job in running.values() for source in job.sources], timeout=PERIOD)
             for seed, job in list(running.items()):
                 ended = not job.process.is_alive()  # asked before reading: then nothing more can come
                 for line in job.lines(ended):
@@ -61,6 +64,10 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
                     del running[seed]
                     if message := job.close():
                         failures[seed] = message
+            if setting.stop() and not stopping:
+                stopping, waiting = True, []
+                for job in running.values():
+                    job.process.terminate()  # it saves its state first
     finally:
         for job in running.values():
             job.process.terminate()
@@ -68,6 +75,8 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
             job.stop()
     if failures:
         raise failed(failures, setting)
+    if stopping:
+        raise Interrupted
 
 
 def failed(messages: Mapping[int, str], setting: Setting) -> UserError:
@@ -118,7 +127,7 @@ class Job:
         code, said = self.process.exitcode or 0, ""
         with suppress(EOFError):  # it said nothing
             said = self._message.recv()
-        if code and not said:
+        if code and not said and code != EXIT_CODE:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             hint = "its lines above say more; where memory ran out take fewer --jobs"
             said = f"its process ended with {how}; {hint}"
@@ -137,7 +146,6 @@ def work(
     recipe: dict[str, Any], seed: int, device: str, out: Path, command: str, output: Connection, message: Connection
 ) -> None:
     """What the process of a seed does: all that it prints goes into `output`, a user's mistake into `message`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     output.close()
@@ -145,9 +153,13 @@ def work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     display = Display()
     try:
-        with component_log.shown(display.warn):
-            setting = seed_run.prepare(Recipe.model_validate(recipe), torch.device(device), out, command, display)
+        with component_log.shown(display.warn), Stop().heard() as stop:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
+            found = Recipe.model_validate(recipe)
+            setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
             seed_run.run(setting, seed)
+    except Interrupted:
+        sys.exit(EXIT_CODE)
     except (UserError, OSError) as error:
         message.send(str(error))
         sys.exit(2)

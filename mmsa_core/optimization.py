@@ -68,6 +68,19 @@ class Updates:
             each.step()
             each.zero_grad(set_to_none=False)  # the others stay where they are: one operation instead of one each
 
+    def state(self) -> dict[str, Any]:
+        """What the next update depends on besides the weights; to be asked for behind an update."""
+        assert not self._learned
+        plateau = {"factor": self._plateau.factor, "best": self._plateau.best, "worse": self._plateau.worse}
+        return {"optimizers": [each.state_dict() for each in self.optimizers], "plateau": plateau}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        for each, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            each.load_state_dict(saved)
+        for name, value in state["plateau"].items():
+            setattr(self._plateau, name, value)
+
     def validated(self, loss: float | None) -> None:
         """An epoch ended with this loss on validation."""
         if self.train.schedule == "plateau":

@@ -215,6 +215,15 @@ class Log(Closed):
     """Every so many steps each term's gradient norm on the student is logged; 0 never."""
 
 
+class Save(Closed):
+    """When the state of a training is saved, so that it can go on; also at a stage's end, and when it is stopped."""
+
+    steps: PositiveInt | None = None
+    """After so many mini-batches of a stage."""
+    minutes: PositiveFloat | None = 5
+    """After so many minutes; None leaves it to `steps`."""
+
+
 class Wandb(Closed):
     """Weights & Biases."""
 
@@ -273,4 +282,5 @@ class Recipe(Closed):
     train: Train
     evaluate: Evaluate = Evaluate()
     log: Log = Log()
+    save: Save = Save()
     track: Track = Track()

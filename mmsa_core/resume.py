@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmsa_core import checkpoint, recipe_file, test_log, wandb_runs
+from mmsa_core import checkpoint, recipe_file, saving, test_log, wandb_runs
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
@@ -12,8 +12,9 @@ from mmsa_core.runner import Watcher
 from mmsa_core.seed_run import Setting
 from mmsa_core.stages import Stages
 
-UNCOMPARED = ("seeds", "track", "data.path")
-"""What makes no other experiment: which seeds there are, where they are logged, where the same data lie."""
+UNCOMPARED = ("seeds", "track", "data.path", "save")
+"""What makes no other experiment: which seeds there are, where they are logged, where the same data lie, when the state
+of a training is saved."""
 CARRIED = (wandb_runs.IDS, test_log.FILE)
 """What a seed that is trained anew takes over: its runs at W&B, and how often its test split was evaluated."""
 
@@ -45,9 +46,14 @@ def is_finished(folder: Path) -> bool:
 
 
 def make_room(setting: Setting, seeds: Sequence[int]) -> list[int]:
-    """Set the folders of seeds that were not finished aside, so that nothing in them is lost; the seeds to train."""
+    """The seeds to train. Those that were not finished go on from their last state.
+
+    The folders of others are set aside, so that nothing in them is lost.
+    """
     unfinished = [seed for seed in seeds if not is_finished(setting.folder(seed))]  # another process may have ended
     for folder in [setting.folder(seed) for seed in unfinished if setting.folder(seed).exists()]:
+        if saving.last_of(folder, setting.display.warn):
+            continue
         numbered = (setting.out / f"unfinished-{folder.name}{n}" for n in ("", *(f"-{n}" for n in range(2, 10**6))))
         aside = next(path for path in numbered if not path.exists())
         folder.rename(aside)

@@ -19,13 +19,14 @@ from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.optimization import Updates
+from mmsa_core.progress import Progress, Row
 from mmsa_core.recipe import Train
+from mmsa_core.saving import Saver
 from mmsa_core.tasks import NoTask, TaskBase
-from mmsa_core.teacher import MovingAverage, Teacher
+from mmsa_core.teacher import Average, MovingAverage, Teacher
 from mmsa_core.terms import Terms, mean_loss
 from mmsa_core.types import Batch, Outputs, filled
 
-Row = dict[str, Any]
 PATIENCE = 3
 """Epochs on end that a term must complain before the user is warned."""
 
@@ -82,6 +83,7 @@ class Trainer:
         watcher: Watcher | None = None,
         bucket: int = 0,
         workers: int = 0,
+        saver: Saver | None = None,
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
         self.teacher, self.masker = teacher, masker
@@ -90,8 +92,8 @@ class Trainer:
         self.watcher = watcher or Watcher()
         self.updates = Updates(train, network, self.terms)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
-        self.bucket, self.workers, self.steps_done = bucket, workers, 0
-        self._pending: list[tuple[Row, tuple[str, ...], Tensor]] = []
+        self.bucket, self.workers, self.saver = bucket, workers, saver
+        self.progress = Progress()
 
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
         """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
@@ -103,14 +105,14 @@ class Trainer:
 
     def step(self, batch: Batch, epoch: int, total_steps: int, update: bool = True) -> None:
         """Add a mini-batch's gradients to those since the last update of student and terms; then `update` them."""
-        torch.manual_seed(derive(self.seed, self.stage, "dropout", self.steps_done))
+        torch.manual_seed(derive(self.seed, self.stage, "dropout", self.progress.steps))
         values, seen = self.losses(batch, epoch)
         total, weighted = self.terms.objective(values)
         logged = {f"loss/{label}": value for label, value in values.items()}
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
-        if self.terms.gradients_every and self.steps_done % self.terms.gradients_every == 0:
+        if self.terms.gradients_every and self.progress.steps % self.terms.gradients_every == 0:
             logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
-        rate = self.updates.set_rates(self.steps_done, total_steps)
+        rate = self.updates.set_rates(self.progress.steps, total_steps)
         self.updates.add(total)
         if update:
             self._update()
@@ -118,11 +120,11 @@ class Trainer:
             assert isinstance(term, Distiller)
             logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
         logged |= hidden_shares(batch, seen) if self.masker else {}
-        self.steps_done += 1
-        meta = {"stage": self.stage, "step": self.steps_done, "epoch": epoch, "lr": rate}
+        self.progress.steps += 1
+        meta = {"stage": self.stage, "step": self.progress.steps, "epoch": epoch, "lr": rate}
         with torch.no_grad():
             stacked = torch.stack([value.to(torch.float32) for value in logged.values()])
-        self._pending.append((meta, tuple(logged), stacked))
+        self.progress.pending.append((meta, tuple(logged), stacked))
         self.watcher.step(self.stage)
 
     def _update(self) -> None:
@@ -134,7 +136,14 @@ class Trainer:
             self.teacher.updated(self.network)
 
     def fit(self, train: Split, valid: Split) -> Fit:
-        """Train, and leave network and terms as they were in the epoch that validation picks."""
+        """Train, and leave network and terms as they were in the epoch that validation picks.
+
+        Where a state was saved, training goes on from it.
+        """
+        saved = self.saver.load() if self.saver else None
+        if saved is not None:
+            self.restore(saved)
+            self.watcher.note(f"{self.stage} goes on behind step {self.progress.steps}")
         self.watcher.begin(self.stage, self.train.epochs, -(-len(train) // self.train.batch_size))
         try:
             with torch.random.fork_rng():
@@ -143,39 +152,77 @@ class Trainer:
             self.watcher.end(self.stage)
 
     def _fit(self, train: Split, valid: Split) -> Fit:
-        best, best_value, best_epoch, epoch = self._state(), math.inf, 0, 0
-        complaints: dict[str, int] = {}
-        for epoch in range(1, self.train.epochs + 1):
-            means = self._epoch(train, epoch)
+        now = self.progress
+        now.best = now.best or self._state()
+        while not now.finished:
+            means = self._epoch(train, now.epoch + 1)
+            now.epoch, now.batch = now.epoch + 1, 0
             found = self.validate(valid)
             self.updates.validated(found["loss"])
             value = self._criterion(found)
-            if better := value < best_value or not best_epoch:
-                best, best_value, best_epoch = self._state(), value, epoch
-            row = {"stage": self.stage, "epoch": epoch, "step": self.steps_done, "best": better}
+            if better := value < now.best_value or not now.best_epoch:
+                now.best, now.best_value, now.best_epoch = self._state(), value, now.epoch
+            row = {"stage": self.stage, "epoch": now.epoch, "step": now.steps, "best": better}
             row |= {f"train/{name}": mean for name, mean in means.items()}
             self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
-            self._diagnose(means, complaints)
-            if self.train.patience and epoch - best_epoch >= self.train.patience:
-                break
-        if math.isinf(best_value):
+            self._diagnose(means, now.complaints)
+            patience = self.train.patience
+            now.finished = now.epoch == self.train.epochs or bool(patience and now.epoch - now.best_epoch >= patience)
+            if self.saver and (now.finished or self.saver.due(now.steps)):
+                self.saver.save(self.state())
+        if math.isinf(now.best_value):
             name = self.train.select
             self.watcher.warn(f"{self.stage}: {name} was undefined on validation in every epoch; the first one is kept")
-        for module, state in zip((self.network, self.terms.modules), best, strict=True):
+        assert now.best is not None
+        for module, state in zip((self.network, self.terms.modules), now.best, strict=True):
             module.load_state_dict(state)
-        return Fit(best_epoch=best_epoch, best_value=best_value, epochs=epoch)
+        return Fit(best_epoch=now.best_epoch, best_value=now.best_value, epochs=now.epoch)
 
     def _epoch(self, train: Split, epoch: int) -> dict[str, float]:
-        """Every sample once, in an order that seed and epoch decide; the means of what was logged."""
+        """Every sample once, in an order that seed and epoch decide; the means of what was logged.
+
+        Mini-batches that were done before a state was saved are not done again.
+        """
         self.network.train()
         self.terms.modules.train()
+        size, done = self.train.batch_size, self.progress.batch
         source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
-        order = shuffled(train, self.train.batch_size, self.bucket, source)
-        count = -(-len(train) // self.train.batch_size)
-        made = batches(train, self.task, self.train.batch_size, order, lengths_of(train, self.network), self.workers)
-        for n, batch in enumerate(made, start=1):
-            self.step(batch, epoch, count * self.train.epochs, update=n % self.train.accumulate == 0 or n == count)
+        order = shuffled(train, size, self.bucket, source)
+        count = -(-len(train) // size)
+        made = batches(train, self.task, size, order[done * size :], lengths_of(train, self.network), self.workers)
+        for n, batch in enumerate(made, start=done + 1):
+            update = n % self.train.accumulate == 0 or n == count
+            self.step(batch, epoch, count * self.train.epochs, update)
+            self.progress.batch = n
+            if self.saver and update and n < count and self.saver.due(self.progress.steps):
+                self.saver.save(self.state())
         return self._flush()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "terms": self.terms.modules.state_dict(),
+            "updates": self.updates.state(),
+            "averages": [each.state_dict() for each in self._averages()],
+            "progress": self.progress.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["network"])
+        self.terms.modules.load_state_dict(state["terms"])
+        self.updates.restore(state["updates"])
+        for each, saved in zip(self._averages(), state["averages"], strict=True):
+            each.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+        device = next(self.network.parameters()).device
+        self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
+
+    def _averages(self) -> list[nn.Module]:
+        """The networks that follow the student's weights."""
+        teacher = [self.teacher.average] if isinstance(self.teacher, Average) else []
+        return [each for each in (self.average, *teacher) if each is not None]
 
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
@@ -219,9 +266,9 @@ class Trainer:
 
     def _flush(self) -> dict[str, float]:
         """Bring the epoch's logged scalars to the host at once; their means."""
-        values = iter(torch.cat([stacked for _, _, stacked in self._pending]).tolist())
-        rows = [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self._pending]
-        self._pending.clear()
+        values = iter(torch.cat([stacked for _, _, stacked in self.progress.pending]).tolist())
+        rows = [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self.progress.pending]
+        self.progress.pending.clear()
         self.watcher.rows(self.stage, rows)
         for row in rows:
             for name, value in row.items():

@@ -1,14 +1,16 @@
 """One seed of an experiment: its teacher, its student, their evaluation, and the run folder of all that."""
 
 import math
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file, test_log
+from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file, saving, test_log
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.display import Display
@@ -16,6 +18,7 @@ from mmsa_core.missing import Draw
 from mmsa_core.model import Model
 from mmsa_core.recipe import Recipe
 from mmsa_core.runner import Fit, predict
+from mmsa_core.saving import Saver
 from mmsa_core.stages import Stages
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import JsonLines, Trackers
@@ -32,6 +35,8 @@ class Setting:
     out: Path
     command: str
     display: Display
+    stop: Callable[[], bool] = lambda: False
+    """Whether training was asked to end."""
 
     def folder(self, seed: int) -> Path:
         """Where a seed's run goes."""
@@ -39,29 +44,50 @@ class Setting:
 
 
 def prepare(
-    recipe: Recipe, device: torch.device, out: Path, command: str, display: Display, corpus: Corpus | None = None
+    recipe: Recipe,
+    device: torch.device,
+    out: Path,
+    command: str,
+    display: Display,
+    corpus: Corpus | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Setting:
     """Load the recipe's data (or take a corpus from memory), and what can be there to the device."""
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     loaded = data.load(recipe, corpus)
     splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
-    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display)
+    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display, stop)
 
 
 def run(setting: Setting, seed: int) -> dict[str, Any]:
-    """Train teacher and student with one seed, evaluate the student, and write the run folder."""
+    """Train teacher and student with one seed, evaluate the student, and write the run folder.
+
+    Where it was interrupted before, it goes on; what it ends with is the same.
+    """
     recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
     folder = setting.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
     began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
-    stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display)
+    log = JsonLines(folder / "metrics.jsonl")
+    saved = saving.last_of(folder, setting.display.warn)
+    log.rewind(saved.logged if saved else 0)
+
+    def saver(stage: str) -> Saver:
+        return Saver(folder, stage, recipe.save, setting.display.warn, log.position, setting.stop)
+
+    stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display, saver)
     about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
+    if saved:
+        first = checkpoint.read_json(folder / "provenance.json")
+        about = first | {
+            "resumed": [*first.get("resumed", []), {"command": setting.command, "commit": about["commit"]}]
+        }
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(setting.display.warn)
-    trackers.add("metrics.jsonl", lambda: JsonLines(folder / "metrics.jsonl"))
+    trackers.add("metrics.jsonl", lambda: log)
     if recipe.track.wandb is not None:
         wandb = recipe.track.wandb
         trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
@@ -73,6 +99,7 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
         raise
     checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
+    shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from there
     trackers.finish(results)
     return results
 

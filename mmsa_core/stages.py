@@ -15,6 +15,7 @@ from mmsa_core.missing import derive
 from mmsa_core.model import Model
 from mmsa_core.recipe import EmaTeacher, EnsembleTeacher, ModelSection, Recipe, RunTeacher, SelfTeacher, TrainedTeacher
 from mmsa_core.runner import Trainer, Watcher
+from mmsa_core.saving import Saver
 from mmsa_core.tasks import NoTask
 from mmsa_core.teacher import Average, Fixed, Myself, Teacher, ensemble
 from mmsa_core.terms import Terms
@@ -30,6 +31,8 @@ class Stages:
     seed: int
     device: torch.device
     watcher: Watcher
+    saver: Callable[[str], Saver] | None = None
+    """What keeps the states of a stage; None keeps none."""
 
     @property
     def train(self) -> Split:
@@ -93,6 +96,7 @@ class Stages:
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
             workers=self.recipe.data.workers,
+            saver=self.saver("student") if self.saver else None,
         )
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
@@ -200,6 +204,7 @@ class Stages:
             watcher=self.watcher,
             bucket=self.recipe.data.bucket,
             workers=self.recipe.data.workers,
+            saver=self.saver("teacher") if self.saver else None,
         ).fit(train, valid)
         return network.eval().requires_grad_(False)
 

@@ -104,6 +104,12 @@ class MovingAverage(nn.Module):
         self.decay = decay
         self._started = False
 
+    def get_extra_state(self) -> dict[str, bool]:
+        return {"started": self._started}
+
+    def set_extra_state(self, state: dict[str, bool]) -> None:
+        self._started = state["started"]
+
     def update(self, network: nn.Module) -> None:
         """Move towards the network's weights; the first time, take them. Buffers are copied."""
         with torch.no_grad():

@@ -5,11 +5,13 @@ A tracker never stops a training: when one fails it is switched off with one war
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from mmsa_core.runner import Row, Watcher
+from mmsa_core.progress import Row
+from mmsa_core.runner import Watcher
 
 
 class Tracker(Protocol):
@@ -33,6 +35,19 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def position(self) -> int:
+        """Bytes that were written, all of them safely on disk."""
+        if not self.path.exists():
+            return 0
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+            return file.seek(0, os.SEEK_END)
+
+    def rewind(self, position: int) -> None:
+        """Forget what was written behind a position."""
+        if self.path.exists():
+            os.truncate(self.path, position)
 
     def begin(self, stage: str) -> None:
         pass

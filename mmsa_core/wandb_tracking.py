@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmsa_core import wandb_runs
+from mmsa_core.progress import Row
 from mmsa_core.recipe import Recipe, Wandb
-from mmsa_core.runner import Row
 
 STEPS = 50
 """At most so many steps of an epoch are sent, so that training does not wait; metrics.jsonl has all of them."""

@@ -1,0 +1,190 @@
+"""A training that was stopped or killed ends with the bytes of one that never was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmsa_core import experiment, recipe_file, saving
+from mmsa_core.display import Display
+from mmsa_core.errors import Interrupted
+from mmsa_core.recipe import Save
+from mmsa_core.runner import Trainer
+from mmsa_core.saving import Saved, Saver
+
+CPU = torch.device("cpu")
+SAME = ("student.safetensors", "teacher.safetensors", "distillers.safetensors", "metrics.jsonl", "predictions.csv")
+SAME += ("results.json", "recipe.yaml")
+
+
+def recipe_of(make, **changes):
+    """Two stages, terms with parameters of their own, accumulated gradients, an average, a plateau."""
+    train = {"epochs": 3, "batch_size": 4, "lr": 1e-3, "accumulate": 2, "schedule": "plateau", "average": "ema"}
+    return make.corrkd(**({"train": train, "save": {"steps": 1}} | changes))
+
+
+def train(recipe, out, **options):
+    return experiment.train(recipe, out, CPU, "test", Display(), **options)
+
+
+def content(folder):
+    return {name: (folder / name).read_bytes() for name in SAME}
+
+
+@pytest.fixture(scope="module")
+def whole(make, tmp_path_factory):
+    return content(train(recipe_of(make), tmp_path_factory.mktemp("whole") / "out") / "seed-1")
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("stage", ["teacher", "student"])
+@pytest.mark.parametrize("at", [1, 2, 6, 7, 17])
+def test_killed_behind_any_step(make, tmp_path, monkeypatch, whole, stage, at):
+    step, ran = Trainer.step, []
+
+    def until(self, *given):
+        if self.stage == stage:
+            ran.append(stage)
+            if len(ran) > at:
+                raise Killed
+        step(self, *given)
+
+    monkeypatch.setattr(Trainer, "step", until)
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(recipe_of(make), out)
+    monkeypatch.setattr(Trainer, "step", step)
+    train(recipe_of(make), out, resumed=True)
+    assert content(out / "seed-1") == whole
+    assert not (out / "seed-1" / saving.FOLDER).exists()
+
+
+@pytest.mark.parametrize("lost", ["write_predictions", "_evaluate"])
+def test_killed_while_evaluating(make, tmp_path, monkeypatch, whole, lost):
+    from mmsa_core import seed_run
+
+    def killed(*_):
+        raise Killed
+
+    whole_one = getattr(seed_run, lost)
+    monkeypatch.setattr(seed_run, lost, killed)
+    with pytest.raises(Killed):
+        train(recipe_of(make), tmp_path / "out")
+    monkeypatch.setattr(seed_run, lost, whole_one)
+    monkeypatch.setattr(Trainer, "step", killed)  # nothing is trained again
+    train(recipe_of(make), tmp_path / "out", resumed=True)
+    assert content(tmp_path / "out" / "seed-1") == whole
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:60] + b"x" + content[61:]])
+def test_a_damaged_state_is_noticed_and_the_one_before_is_used(make, tmp_path, monkeypatch, whole, damage, capsys):
+    step, ran = Trainer.step, []
+
+    def until(self, *given):
+        ran.append(self.stage)
+        if ran.count("student") > 9:
+            raise Killed
+        step(self, *given)
+
+    monkeypatch.setattr(Trainer, "step", until)
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(recipe_of(make), out)
+    monkeypatch.setattr(Trainer, "step", step)
+    *_, newest = saving.files(out / "seed-1", "student")
+    newest.write_bytes(damage(newest.read_bytes()))
+    train(recipe_of(make), out, resumed=True)
+    assert f"{newest.name} is torn or was altered and is not used" in capsys.readouterr().out.replace("\n", "")
+    assert content(out / "seed-1") == whole
+
+
+def test_when_a_state_is_due(tmp_path):
+    now = [0.0]
+    saver = Saver(tmp_path, "student", Save(steps=3, minutes=2), print, clock=lambda: now[0])
+    assert [saver.due(steps) for steps in (1, 2, 3, 4, 6)] == [False, False, True, False, True]
+    now[0] = 120.0
+    assert saver.due(1)
+    saver.save({})
+    assert not saver.due(1)
+    assert Saver(tmp_path, "student", Save(minutes=None), print, stop=lambda: True).due(1)
+
+
+def test_two_states_are_kept(tmp_path):
+    saver = Saver(tmp_path, "student", Save(), print, logged=lambda: 7)
+    for n in range(4):
+        saver.save({"n": n, "t": torch.tensor([float(n)])})
+    assert [path.name for path in saving.files(tmp_path, "student")] == ["student-000003.state", "student-000004.state"]
+    found = saving.last_of(tmp_path, print)
+    assert (found.state["n"], found.logged) == (3, 7)
+
+
+class Evil:
+    def __reduce__(self):
+        return (os.system, ("true",))
+
+
+def test_a_state_executes_nothing(tmp_path):
+    path = tmp_path / "student-000001.state"
+    saving.write(path, Saved({"evil": Evil()}, 0))
+    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
+        saving.read(path)
+
+
+def command(tmp_path, recipe, *more):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe_file.dump(recipe))
+    line = [sys.executable, "-m", "mmsa_core", "train", str(path), "--out", str(tmp_path / "out"), *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(path, process):
+    until = time.monotonic() + 120
+    while not list(path.parent.glob(path.name)):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2]], ids=["serial", "parallel"])
+def test_sigterm_saves_and_says_how_to_go_on(make, tmp_path, seeds):
+    many = {"epochs": 400, "batch_size": 4, "lr": 1e-3}
+    recipe = recipe_of(make, seeds=seeds, train=many, teacher={"kind": "none"}, distillers={})
+    process = command(tmp_path, recipe, "--jobs", "2")
+    wait_for(tmp_path / "out" / "seed-1" / "last" / "student-*.state", process)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, said
+    assert "--resume goes on" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
+    recipe = recipe_of(make)
+    for number in range(3):
+        process = command(tmp_path, recipe, *(["--resume"] if number else []))
+        pattern = "teacher-*.state" if number == 0 else "student-*.state"
+        wait_for(tmp_path / "out" / "seed-1" / "last" / pattern, process)
+        process.kill()
+        process.communicate(timeout=60)
+    process = command(tmp_path, recipe, "--resume")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert content(Path(tmp_path) / "out" / "seed-1") == whole
+    assert not [path for path in (tmp_path / "out" / "seed-1").iterdir() if path.name.startswith(".")]
+
+
+def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmsa_core.stopping.Stop.asked", True, raising=False)
+    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: True)
+    with pytest.raises(Interrupted, match="--resume goes on"):
+        train(recipe_of(make), tmp_path / "out")
