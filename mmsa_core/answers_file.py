@@ -18,7 +18,7 @@ from mmsa_core.recipe import Recipe
 from mmsa_core.scores import Answers
 
 FOLDER = "answers"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

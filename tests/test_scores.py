@@ -51,6 +51,24 @@ def test_a_modality_is_encoded_once_for_each_mask(trained, monkeypatch):
     assert len(count) <= 3 * 11  # at each rate; hidden is as at rate 1
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_where_nothing_is_seen_there_is_one_answer(trained, monkeypatch, reuse):
+    run, prepared = trained
+    intra = protocol_file.get("intra", THREE)
+    fuse = type(run.model.fusion).forward
+
+    def uneven(self, encoded):
+        out = fuse(self, encoded)
+        place = torch.arange(len(out.logits)).unsqueeze(1)
+        return replace(out, logits=out.logits * (1 + 1e-7 * place))  # as sums over parts of a batch are
+
+    monkeypatch.setattr(type(run.model.fusion), "forward", uneven)
+    found = answers(run.model, prepared.splits["test"], intra.conditions, intra.source(0), 4, reuse)
+    assert not found["1.0"].subset.any()
+    assert len(found["1.0"].logits.unique(dim=0)) == 1
+    assert len(found["0.0"].logits.unique(dim=0)) == len(prepared.splits["test"])
+
+
 def test_answers_are_kept_and_counted_once(trained, monkeypatch):
     run, prepared = trained
     inter = protocol_file.get("inter", THREE)
