@@ -5,6 +5,8 @@ is noticed, and the one before it is used. A state is read as plain data and ten
 """
 
 import io
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ STAGES = ("student", "teacher")
 """The last one first."""
 KEPT = 2
 """States of a stage that are on disk at a time."""
+TORN = re.compile(r"\.[\w-]+\.(csv|json|png|safetensors|state|yaml)\.[a-z0-9_]{8}")
+"""What `checkpoint.atomic` calls a file until it is whole; a kill leaves it behind."""
 State = dict[str, Any]
 
 
@@ -94,6 +98,15 @@ def last(folder: Path, stage: str, warn: Callable[[str], None]) -> Saved | None:
 def last_of(folder: Path, warn: Callable[[str], None]) -> Saved | None:
     """The state that a seed's training goes on from; None where it begins anew."""
     return next((saved for stage in STAGES if (saved := last(folder, stage, warn))), None)
+
+
+def tidy(folder: Path, finished: bool = False) -> None:
+    """Remove what a kill left of files that were being written, and the states of a seed that needs none any more."""
+    for path in folder.iterdir():
+        if TORN.fullmatch(path.name) and path.is_file():
+            path.unlink()
+    if finished:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def write(path: Path, saved: Saved) -> None:

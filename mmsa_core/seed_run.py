@@ -1,7 +1,6 @@
 """One seed of an experiment: its teacher, its student, their evaluation, and the run folder of all that."""
 
 import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -97,9 +96,9 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     except BaseException:
         trackers.fail()
         raise
-    checkpoint.write_json(folder / "results.json", results)
     checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
-    shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from there
+    checkpoint.write_json(folder / "results.json", results)  # the last: now the seed is finished
+    saving.tidy(folder, finished=True)
     trackers.finish(results)
     return results
 
