@@ -271,6 +271,9 @@ class Recipe(Closed):
     threads: PositiveInt | None = 1
     """CPU threads of torch. Small networks gain little from more, and lose much on a busy machine; with a fixed
     number a run's sums do not depend on the machine's cores. null takes what torch finds."""
+    deterministic: bool = False
+    """Take torch's deterministic algorithms, so that runs on one CUDA device are the same to the last bit too; an
+    operation that has none is an error. On a CPU runs are so in any case."""
     data: Data
     task: Task
     model: ModelSection

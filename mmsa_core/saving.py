@@ -19,6 +19,7 @@ import torch
 from mmsa_core import checkpoint
 from mmsa_core.errors import Interrupted
 from mmsa_core.recipe import Save
+from mmsa_core.usage import Usage
 
 FOLDER = "last"
 STAGES = ("student", "teacher")
@@ -35,6 +36,8 @@ class Saved(NamedTuple):
 
     state: State
     logged: int
+    used: Usage = {}  # noqa: RUF012 - never changed
+    """What the training had taken until then."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Saver:
     warn: Callable[[str], None]
     logged: Callable[[], int] = lambda: 0
     """Bytes of the log that are safely on disk."""
+    used: Callable[[], Usage] = dict
+    """What the training has taken so far."""
     stop: Callable[[], bool] = lambda: False
     """Whether training was asked to end, by a signal."""
     clock: Callable[[], float] = time.monotonic
@@ -68,7 +73,7 @@ class Saver:
         folder.mkdir(exist_ok=True)
         before = files(self.folder, self.stage)
         number = int(before[-1].stem.rpartition("-")[2]) + 1 if before else 1
-        write(folder / f"{self.stage}-{number:06d}.state", Saved(state, self.logged()))
+        write(folder / f"{self.stage}-{number:06d}.state", Saved(state, self.logged(), self.used()))
         for old in files(self.folder, self.stage)[:-KEPT]:
             old.unlink()
         self._saved_at = self.clock()
