@@ -4,6 +4,7 @@ python bench/soak.py [--part NAME] [--data FILE] [--kills N] [--seed N] [--json 
 
 kills: trainings are killed (SIGKILL and SIGTERM mixed) at random moments and go on; all files that they end with are
 compared with those of a run that was left alone.
+memory: one process takes 10,000 steps and evaluates 200 times; its peak must stay where it was.
 
 With `--data`, a pickle of MMSA's schema, the recipes are trained on it, else on the embedded corpus.
 """
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import kills
+import memory
 from measure import Found
 from rich.console import Console
 
@@ -71,8 +73,24 @@ def table(found: Found, console: Console) -> None:
             console.print(f"  DEFECT {defect}", markup=False)
 
 
+def flat(options: Namespace, folder: Path) -> Found:
+    """The part `memory`."""
+    folder.mkdir(parents=True)
+    return {"corrkd": memory.run(RECIPES / "corrkd.yaml", folder, options.steps, options.evaluations)}
+
+
+def peaks(found: Found, console: Console) -> None:
+    """Print the peaks along the way."""
+    for name, each in found.items():
+        for part, values in each["peaks"].items():
+            console.print(f"{name}: peak in MiB over {each[part]} {part}: {' '.join(f'{v:.0f}' for v in values)}")
+        for defect in each["defects"]:
+            console.print(f"  DEFECT {defect}", markup=False)
+
+
 PARTS: dict[str, tuple[Callable[[Namespace, Path], Found], Callable[[Found, Console], None]]] = {
     "kills": (killed, table),
+    "memory": (flat, peaks),
 }
 
 
@@ -82,6 +100,8 @@ def main() -> None:
     parser.add_argument("--training", action="append", choices=list(TRAININGS), help="what is killed; by default all")
     parser.add_argument("--data", type=Path, metavar="FILE")
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="in all (default 100)")
+    parser.add_argument("--steps", type=int, default=memory.STEPS, metavar="N", help="of the part memory")
+    parser.add_argument("--evaluations", type=int, default=memory.EVALUATIONS, metavar="N", help="of the part memory")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random moments")
     parser.add_argument("--folder", type=Path, help="for the runs, a new one; by default a temporary one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
