@@ -30,6 +30,7 @@ PAGES = [
     "docs/reports.md",
     "docs/protocols.md",
     "docs/representations.md",
+    "docs/runs.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
