@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import component_log, limits, resume, seed_run
+from mmsa_core import component_log, limits, registry, resume, seed_run
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipe import Recipe
@@ -158,6 +158,7 @@ def work(
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     display = Display()
+    registry.metadata()  # says what is broken to the libraries that would fail of it
     try:
         with component_log.shown(display.warn), Stop().heard() as stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others

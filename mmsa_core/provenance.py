@@ -3,8 +3,9 @@
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from hashlib import sha256
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,11 @@ def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, comm
 
 def versions() -> dict[str, str]:
     """Python, the libraries that numbers depend on, and every distribution that brings components."""
-    owners = {claim.owner.split(" ")[0] for claims in registry.metadata().claims.values() for claim in claims}
-    wanted = {"torch", "numpy", "scikit-learn", "pydantic", "safetensors", *owners}
-    found = {registry.canonical(d.name): d.version for d in distributions() if registry.canonical(d.name) in wanted}
+    owners = {claim.owner for claims in registry.metadata().claims.values() for claim in claims}
+    found = dict(owner.split(" ", 1) for owner in owners)
+    for name in ("torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return {"python": sys.version.split()[0], **dict(sorted(found.items()))}
 
 
