@@ -53,7 +53,8 @@ def _said(rows: Sequence[Row]) -> str:
     for row in rows:
         if not row.metric.endswith(RATES):
             scale = scale_of(row.metric)
-            size = "" if row.difference is None else f" ({signed(row.difference, scale)} {span(row, scale)})"
+            size = "" if row.difference is None else f"{signed(row.difference, scale)} {span(row, scale)}"
+            size = f" ({size})" if span(row, scale) else ""
             effect = ", a threshold effect" if row.threshold_effect else ""
             by.setdefault(row.verdict, []).append(row.metric if row.verdict == SAME else f"{row.metric}{size}{effect}")
     return "; ".join(f"{verdict} by {', '.join(metrics)}" for verdict, metrics in by.items())

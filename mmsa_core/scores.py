@@ -89,7 +89,7 @@ def answers(
 ) -> dict[str, Answers]:
     """What the network says of every sample under every condition, in eval mode, on the CPU.
 
-    Without `reuse` the network runs anew for each condition.
+    Samples of which nothing is seen get one answer. Without `reuse` the network runs anew for each condition.
     """
     training, size = network.training, min(size, len(split))
     parts: dict[str, list[Answers]] = {name: [] for name in conditions}
@@ -104,4 +104,15 @@ def answers(
                 found = (run(kept[-1]), *availability(kept[-1]))
                 parts[name].append(Answers(*(tensor[: len(batch)].cpu() for tensor in found)))
     network.train(training)
-    return {name: Answers(*map(torch.cat, zip(*found, strict=True))) for name, found in parts.items()}
+    return {name: _alike(Answers(*map(torch.cat, zip(*found, strict=True)))) for name, found in parts.items()}
+
+
+def _alike(found: Answers) -> Answers:
+    """One answer for all samples of which nothing is seen, so that it ranks none of them.
+
+    They are the same to the network, but sums over parts of a batch may differ in the last bit with a sample's place.
+    """
+    nothing = found.subset == 0
+    if not nothing.any():
+        return found
+    return found._replace(logits=torch.where(nothing.unsqueeze(1), found.logits[nothing][:1], found.logits))

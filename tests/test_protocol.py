@@ -63,6 +63,16 @@ def test_a_grid_meets_the_holes_of_its_rates():
     assert not alone.observed["vision"].any()
 
 
+def test_proper_subsets_are_subsets(tmp_path):
+    text = "name: a\nsubsets: true\nconditions: {complete: [], text later: []}\naverages: {'avg{n}': {over: proper}}\n"
+    assert protocol_file.get(written(tmp_path, text), THREE).averages["avg6"].over == tuple(SUBSETS[:6])
+
+
+def test_a_mean_of_equal_values_is_that_value():
+    weights = Average(tuple("abcdef")).weights({})
+    assert average([0.5] * 6, list(weights.values())) == 0.5
+
+
 def test_one_modality_at_a_time_is_late():
     late = protocol_file.get("asynchronous", THREE)
     assert list(late.conditions)[:6] == ["text 1", "text 2", "text 4", "text 8", "text 16", "audio 1"]
@@ -104,6 +114,15 @@ averages:
         ("name: a\nrates: {values: [0.2, 0.1], masker: {name: block}}\n", "expected numbers that rise"),
         ("name: a\nsubsets: true\naverages: {m: {over: [txt]}}\n", "averages.m: no condition 'txt'; there are: text,"),
         ("name: a\nsubsets: true\naverages: {m: {how: area}}\n", "averages.m: an area needs two rates or more"),
+        ("name: a\nconditions: {x: []}\naverages: {m: {over: [x, x]}}\n", "averages.m: names 'x' twice"),
+        (
+            "name: a\nconditions: {x: [], y: []}\nat: {x: 0.5, y: 0}\naverages: {m: {how: area}}\n",
+            "averages.m: an area needs rates that rise, found 0.5, 0",
+        ),
+        ("name: a\nsubsets: true\naverages: {text: {}}\n", "averages.text: something else is called 'text' already"),
+        ("name: a\nsubsets: true\naverages: {avg7: {}, 'avg{n}': {}}\n", "something else is called 'avg7' already"),
+        ("name: a\nsubsets: true\nconditions: {audio: []}\n", "two conditions are called 'audio'"),
+        ("name: a\nconditions: {'': []}\n", "at least 1 character"),
         ("[1]\n", "a protocol is a mapping of keys to values, found list"),
         ("name: a\nname: b\nsubsets: true\n", "own.yaml:2: key 'name' is repeated"),
     ],
