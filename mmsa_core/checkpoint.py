@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble, limits, recipe_file
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipe import ModelSection, Recipe
@@ -49,11 +49,12 @@ def atomic(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        yield Path(name)
-        with open(name, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        with limits.named(path):
+            yield Path(name)
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~umask())
+            os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -201,7 +202,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What this process takes from the permissions of what it makes."""
     current = os.umask(0)
     os.umask(current)
     return current

@@ -53,7 +53,7 @@ def evaluate(
     if track:
         from mmsa_core import wandb_evaluation  # its figures take a second to import
 
-        tracking.once(display.warn, lambda: wandb_evaluation.log(answered, written))
+        tracking.Switches(display.warn).attempt("W&B", lambda: wandb_evaluation.log(answered, written))
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)

@@ -216,7 +216,7 @@ def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
 
 
 def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmsa_core.stopping.Stop.asked", True, raising=False)
-    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: True)
+    states = tmp_path / "out" / "seed-1" / "last"
+    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: states.exists())
     with pytest.raises(Interrupted, match="--resume goes on"):
         train(recipe_of(make), tmp_path / "out")
