@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mmsa_core.errors import Interrupted, UserError
+from mmsa_core.plain import plain
 from mmsa_core.stopping import EXIT_CODE
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -32,12 +33,12 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.exit(1)
         except Interrupted as stopped:
-            click.echo(f"stopped; {stopped}", err=True)
+            click.echo(plain(f"stopped; {stopped}"), err=True)
             sys.exit(EXIT_CODE)
         except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
             if debug:
                 traceback.print_exc()
-            for line in str(error).splitlines():
+            for line in plain(str(error)).splitlines():
                 click.echo(f"error: {line}", err=True)
             sys.exit(2)
 
@@ -49,4 +50,4 @@ def report_problems() -> None:
     from mmsa_core import registry
 
     for problem in registry.metadata().problems:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(plain(f"warning: {problem}"), err=True)
