@@ -10,7 +10,19 @@ from typing import Any
 
 import torch
 
-from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file, saving, test_log
+from mmsa_core import (
+    assemble,
+    batching,
+    checkpoint,
+    data,
+    edges,
+    metrics,
+    provenance,
+    recipe_file,
+    saving,
+    sealed,
+    test_log,
+)
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.display import Display
@@ -98,7 +110,8 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
         trackers.fail()
         raise
     checkpoint.write_json(folder / "results.json", results)
-    checkpoint.write_json(folder / "provenance.json", about | {"seconds": round(time.perf_counter() - began, 1)})
+    ended = {"seconds": round(time.perf_counter() - began, 1), "files": sealed.digests(folder)}
+    checkpoint.write_json(folder / "provenance.json", about | ended)
     shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from there
     trackers.finish(results)
     return results
