@@ -48,6 +48,21 @@ VALUES: tuple[Any, ...] = (
     [None, None],
 )
 """What a key gets instead of its own value."""
+WORDS = (
+    "none",
+    "concat",
+    "gated",
+    "tensor",
+    "pooled",
+    "projection",
+    "recurrent",
+    "transformer",
+    "kd",
+    "feature",
+    "self",
+    "ema",
+)
+"""Names that stand in recipes."""
 
 
 def paths(data: Any, where: Path = ()) -> Iterator[Path]:
@@ -61,7 +76,7 @@ def paths(data: Any, where: Path = ()) -> Iterator[Path]:
 def changed(data: dict[str, Any], random: Random) -> dict[str, Any]:
     """One to three changes: another value, a key gone, renamed or new, or a value that belongs elsewhere."""
     found = deepcopy(data)
-    for _ in range(random.randint(1, 3)):
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
         if everywhere := list(paths(found)):
             _change(found, random.choice(everywhere), random, everywhere)
     return found
@@ -72,8 +87,10 @@ def _change(data: dict[str, Any], path: Path, random: Random, everywhere: Sequen
     holder: Any = data
     for parent in parents:
         holder = holder[parent]
-    kind = random.choice(("value", "value", "value", "gone", "renamed", "new", "elsewhere"))
-    if kind == "value":
+    kind = random.choice(("near", "near", "near", "value", "value", "gone", "renamed", "new", "elsewhere"))
+    if kind == "near" and isinstance(holder[key], bool | int | float | str):
+        holder[key] = _near(holder[key], random)
+    elif kind in ("near", "value"):
         holder[key] = deepcopy(random.choice(VALUES))
     elif kind == "gone":
         del holder[key]
@@ -87,6 +104,17 @@ def _change(data: dict[str, Any], path: Path, random: Random, everywhere: Sequen
         holder[name] = holder.pop(key) if kind == "renamed" else deepcopy(random.choice(VALUES))
     else:
         holder.append(deepcopy(random.choice(VALUES)))
+
+
+def _near(value: Any, random: Random) -> Any:
+    """What could stand there by a slip, or just as well."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return random.choice((value[:-1], value.upper(), f"{value} ", *WORDS))
+    return random.choice(
+        (0, -value, value + 1, value - 1, 2 * value, value / 3, 16 * value, 1, float(value), str(value))
+    )
 
 
 def text(data: dict[str, Any]) -> str:
