@@ -210,6 +210,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of one seed: numbers, or null, of each condition."""
+    found = read_json(path)
+    conditions = found.get("conditions")
+    tables = list(conditions.values()) if isinstance(conditions, dict) else [None]
+    for values in tables:
+        if not isinstance(values, dict) or not all(type(v) in (int, float, type(None)) for v in values.values()):
+            raise UserError(
+                f"{path}: expected numbers of metrics under conditions, found {values!r:.100}; it was changed. Move "
+                "its folder away, and the seed is trained anew with --resume"
+            )
+    return found
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

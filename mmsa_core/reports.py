@@ -194,6 +194,9 @@ def predict(
     corpus = read(loaded, file, reader)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
+    asked = [part for name, part in corpus.splits.items() if split in (None, name)]
+    if not any(map(len, asked)):
+        raise UserError(f"{file}: has no sample{f' in split {split!r}' if split else ''}; there is nothing to predict")
     others = tuple(f"{name}: " for name in corpus.splits if split not in (None, name))
     for note in corpus.notes:
         if not note.startswith(others):
@@ -211,7 +214,7 @@ def predict(
         if modality not in known:
             click.echo(f"note: {modality} is not in the file and counts as missing", err=True)
     for name, part in corpus.splits.items():
-        if split in (None, name):
+        if split in (None, name) and len(part):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
             found = answers(network, to_device(part, device), {"": Condition()}, data.NO_DRAW, PREDICTED)[""]
             columns = task.prediction(found.logits) | _calibrated(known_bias, task, found)
