@@ -5,7 +5,7 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test check format bench
+.PHONY: train test check format bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
@@ -27,6 +27,9 @@ bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/dmd.py
 	$(BIN)/python bench/data.py
 	$(BIN)/python bench/evaluation.py
+
+soak: $(ENV)/.mmsa-run
+	$(BIN)/python bench/soak.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(ENV)

@@ -5,20 +5,24 @@ its name.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmsa_core import checkpoint
 from mmsa_core.corpus import Split
+from mmsa_core.errors import UserError
 from mmsa_core.protocol import Protocol
 from mmsa_core.recipe import Recipe
 from mmsa_core.scores import Answers
 
 FOLDER = "answers"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,17 @@ class Asked:
 
 
 def read(asked: Asked) -> dict[str, Answers] | None:
-    """The answers in each condition, if they were kept."""
-    about = asked.about()
-    path = asked.path(about)
+    """The answers in each condition, if they were kept; a file that is not what was written is not used."""
+    path = asked.path(asked.about())
     if not path.is_file():
         return None
-    tensors, _ = checkpoint.read_tensors(path)
+    try:
+        tensors, about = checkpoint.read_tensors(path)
+    except UserError:
+        tensors, about = {}, {}
+    if about.get("content_sha256") != content(tensors):
+        logging.getLogger("mmsa").warning("%s was damaged and is not used; the student is asked again", path)
+        return None
     return {
         condition: Answers(*(tensors[f"{number}.{field}"] for field in Answers._fields))
         for number, condition in enumerate(asked.protocol.conditions)
@@ -80,7 +89,17 @@ def write(asked: Asked, answers: Mapping[str, Answers]) -> None:
         for number, each in enumerate(answers.values())
         for field, tensor in each._asdict().items()
     }
-    checkpoint.write_tensors(path, tensors, about | {"conditions": list(answers)})
+    more = {"conditions": list(answers), "content_sha256": content(tensors)}
+    checkpoint.write_tensors(path, tensors, about | more)
+
+
+def content(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors, by name."""
+    found = sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        found.update(tensors[name].contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from mmsa_core.cli_embed import embed
 from mmsa_core.cli_masks import masks
 from mmsa_core.cli_report import report
 from mmsa_core.cli_train import train
+from mmsa_core.cli_verify import verify
 from mmsa_core.errors import UserError
 
 
@@ -37,6 +38,7 @@ main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
 main.add_command(train)
+main.add_command(verify)
 
 
 @main.command()

@@ -146,12 +146,16 @@ class Display(Watcher):
 
 
 def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
-    """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
+    """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too.
+
+    F1 never stands alone: beside a protocol's F1 stands what the task says belongs there.
+    """
     have = next(iter(rows.values()))
     names: list[str] = []
     calibrated = any(name.endswith("_calibrated") for name in have)
     own = task.calibrated_headline if calibrated else task.headline
-    for name in dict.fromkeys((*first, *own)):
+    beside = [(name, *(task.beside(name) if name.startswith("f1") else ())) for name in first if name in have]
+    for name in dict.fromkeys((*(each for group in beside for each in group), *own)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
         names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and scale_of(name) != 1 else []
     return names

@@ -1,5 +1,6 @@
 """Trained students under a protocol: every condition, every seed, beside predictors that look at nothing."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmsa_core.batching import to_device
 from mmsa_core.calibration import Calibration, apply
 from mmsa_core.checkpoint import Loaded
 from mmsa_core.corpus import Split
+from mmsa_core.errors import UserError
 from mmsa_core.protocol import Protocol, average
 from mmsa_core.recipe import Recipe
 from mmsa_core.scores import Answers, Scores, answers
@@ -148,6 +150,11 @@ def _answers(run: Loaded, asked: Asked, command: str) -> dict[str, Answers]:
     if known is not None:
         return known
     protocol, config = asked.protocol, run.recipe.evaluate
+    if not os.access(run.folder, os.W_OK):
+        raise UserError(
+            f"{run.folder}: cannot be written to, and answers, and that the test split was asked, are noted there; "
+            "copy the run to a folder of your own"
+        )
     if asked.split_name == "test":
         test_log.record(run.folder, protocol.name, command, list(protocol.conditions))
     network = run.model.to(asked.split.device)

@@ -9,6 +9,7 @@ import torch
 
 from mmsa_core import assemble, checkpoint, component_log, jobs, lock, resume, seed_run, tracking, wandb_tracking
 from mmsa_core.corpus import Corpus
+from mmsa_core.deterministic import algorithms
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
@@ -46,7 +47,8 @@ def train(
     folder = out if resumed and out is not None and resume.begun(out) else free_folder(recipe, out)
     recipe = anchored(recipe)
     device, display = device or pick("auto"), display or Display()
-    with component_log.shown(display.warn), Stop().heard() as stop:
+    deterministic = algorithms(recipe.deterministic)
+    with component_log.shown(display.warn), deterministic, Stop().heard() as stop:
         setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop)
         for note in setting.data.notes:
             display.note(note)

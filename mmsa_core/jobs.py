@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from mmsa_core import component_log, resume, seed_run
+from mmsa_core.deterministic import algorithms
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipe import Recipe
@@ -156,8 +157,9 @@ def work(
         with component_log.shown(display.warn), Stop().heard() as stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
             found = Recipe.model_validate(recipe)
-            setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
-            seed_run.run(setting, seed)
+            with algorithms(found.deterministic):
+                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                seed_run.run(setting, seed)
     except Interrupted:
         sys.exit(EXIT_CODE)
     except (UserError, OSError) as error:

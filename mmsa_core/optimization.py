@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
+from mmsa_core import nonfinite
 from mmsa_core.components import Encoder, OptimizerConfig
 from mmsa_core.recipe import Train
 from mmsa_core.terms import Terms
@@ -22,6 +23,8 @@ class Updates:
         rates, others = by_rate(network, train.lr), []
         self._all = list(self.parameters)
         self._learned: set[nn.Parameter] = set()
+        self.largest = torch.zeros(())
+        """The largest size of the last mini-batch's objective and gradients: finite where all of them are."""
         for label, term in terms.modules.items():
             if own := trainable(term):
                 self._all += own
@@ -35,10 +38,10 @@ class Updates:
         self._rates = [[group["lr"] for group in each.param_groups] for each in self.optimizers]
         self._plateau = Plateau(train.plateau_factor, train.plateau_patience)
 
-    def set_rates(self, done: int, total: int) -> float:
+    def set_rates(self, done: int, total: int, halvings: int = 0) -> float:
         """Set what is learned at after `done` of `total` mini-batches; returns what has become of the recipe's rate."""
         factor = 0.5 * (1 + math.cos(math.pi * done / total)) if self.train.schedule == "cosine" else 1.0
-        factor *= self._plateau.factor
+        factor *= self._plateau.factor * 0.5**halvings
         for each, rates in zip(self.optimizers, self._rates, strict=True):
             for group, rate in zip(each.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
@@ -48,6 +51,7 @@ class Updates:
         """Add the gradients of a mini-batch's objective, then clip each element of the sum, as DMD's code does."""
         found = torch.autograd.grad(total, self._all, allow_unused=True)
         learned = [(p, g) for p, g in zip(self._all, found, strict=True) if g is not None]
+        self.largest = nonfinite.largest(total, (g for _, g in learned))
         self._learned.update(p for p, _ in learned)
         for parameter, _ in learned:
             if parameter.grad is None:
@@ -67,6 +71,12 @@ class Updates:
         for each in self.optimizers:
             each.step()
             each.zero_grad(set_to_none=False)  # the others stay where they are: one operation instead of one each
+
+    def forget(self) -> None:
+        """Drop the gradients since the last update."""
+        self._learned.clear()
+        for each in self.optimizers:
+            each.zero_grad(set_to_none=False)
 
     def state(self) -> dict[str, Any]:
         """What the next update depends on besides the weights; to be asked for behind an update."""

@@ -31,6 +31,10 @@ class Progress:
     pending: list[Pending] = field(default_factory=list)
     """Logged in the running epoch, and not passed on yet."""
     finished: bool = False
+    skipped: int = 0
+    """Updates that were left out, since a loss or gradient was not finite."""
+    rollbacks: int = 0
+    """Times that training went back to where an epoch began; the learning rates are halved by each."""
 
     def state(self) -> dict[str, Any]:
         """As plain data and tensors."""

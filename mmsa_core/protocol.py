@@ -1,8 +1,10 @@
 """Test conditions: what a trained student is denied, which samples count, and what an average is over."""
 
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -106,4 +108,6 @@ def average(values: Sequence[float | None], weights: Sequence[float]) -> float |
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    return sum(value * weight for value, weight in zip(known, weights, strict=True))
+    if len(set(weights)) == 1:
+        return fmean(known)
+    return math.fsum(value * weight for value, weight in zip(known, weights, strict=True))

@@ -1,6 +1,6 @@
 """Protocols as YAML: those that ship with mmsa, and one's own; from the file to the conditions of a data set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -69,11 +69,11 @@ class File(Closed):
     """A condition for each rate; with `subsets` each subset at each rate."""
     patterns: bool = False
     """A condition for all samples, and one for each pattern of modalities that occurs in the data, over its samples."""
-    conditions: dict[str, tuple[Masker, ...]] = Field(default_factory=dict)
+    conditions: dict[Annotated[str, Field(min_length=1)], tuple[Masker, ...]] = Field(default_factory=dict)
     """Others: the maskers that act, one after the other; [] leaves the data as they are."""
     at: dict[str, float] = Field(default_factory=dict)
     """Where those stand on an axis of rates, by name, for averages that are areas."""
-    averages: dict[str, Over] = Field(default_factory=dict)
+    averages: dict[Annotated[str, Field(min_length=1)], Over] = Field(default_factory=dict)
     """By name; `{n}` in a name is the number of conditions."""
 
     @model_validator(mode="after")
@@ -151,34 +151,59 @@ def _at(rates: Rates, value: float) -> Any:
 
 def resolve(file: File, modalities: Sequence[Modality], split: Split | None = None) -> Protocol:
     """The conditions of a protocol for these modalities and data."""
-    conditions = dict(_conditions(file, modalities, split))
+    subsets = dict(_subsets(file, modalities))
+    conditions: dict[str, Condition] = {}
+    for name, condition in (*subsets.items(), *_rates(file, modalities), *_others(file, split)):
+        if name in conditions:
+            raise UserError(
+                f"protocol '{file.name}': two conditions are called '{name}'; give one of them another name"
+            )
+        conditions[name] = condition
     if not conditions:
         raise UserError(f"protocol '{file.name}': no condition is left for {', '.join(modalities)}")
-    averages = {}
-    for name, wanted in file.averages.items():
-        found = _average(file, name, wanted, conditions, modalities)
-        if found.over:
-            averages[name.replace("{n}", str(len(found.over)))] = found
+    whole = "+".join(modalities)
+    chosen = {
+        "all": tuple(conditions),
+        "proper": tuple(name for name in subsets if name.split(" ")[0] != whole),
+        "rates": tuple(name for name, condition in conditions.items() if condition.at is not None),
+    }
+    averages: dict[str, Average] = {}
+    for written, wanted in file.averages.items():
+        over = chosen[wanted.over] if isinstance(wanted.over, str) else wanted.over
+        name = written.replace("{n}", str(len(over)))
+        where = f"protocol '{file.name}': averages.{written}"
+        if name in conditions or name in averages:
+            raise UserError(f"{where}: something else is called '{name}' already; give it another name")
+        if over:
+            averages[name] = _average(where, over, wanted.how, conditions)
     return Protocol(file.name, conditions, averages, file.about, file.axis, file.metrics, file.draw)
 
 
-def _conditions(file: File, modalities: Sequence[Modality], split: Split | None) -> Iterator[tuple[str, Condition]]:
+def _subsets(file: File, modalities: Sequence[Modality]) -> Iterator[tuple[str, Condition]]:
+    """Every non-empty subset of the modalities, at each rate where there are rates."""
     subsets = [seen for n in range(1, len(modalities) + 1) for seen in combinations(modalities, n)]
-    kept = {"+".join(seen): _built(Pattern.Config(name="pattern", keep=seen)) for seen in subsets}
-    values = file.rates.values if file.rates and not file.rates.each else ()
-    rates = [(value, _built(_at(file.rates, value))) for value in values if file.rates]
-    if file.subsets and rates:
-        for subset, masker in kept.items():
-            yield from ((f"{subset} {at:g}", Condition((masker, more), file.samples, at)) for at, more in rates)
-    elif file.subsets:
-        yield from ((subset, Condition((masker,), file.samples)) for subset, masker in kept.items())
-    elif file.rates and file.rates.each:
-        for modality in modalities:
-            one = file.rates.model_copy(update={"masker": {**file.rates.masker, "modalities": [modality]}})
-            for value in one.values:
-                yield f"{modality} {_rate(value, one)}", Condition((_built(_at(one, value)),), file.samples, value)
-    else:
-        yield from ((_rate(at, file.rates), Condition((masker,), file.samples, at)) for at, masker in rates)
+    for seen in subsets if file.subsets else ():
+        masker, name = _built(Pattern.Config(name="pattern", keep=seen)), "+".join(seen)
+        if file.rates is None:
+            yield name, Condition((masker,), file.samples)
+            continue
+        for at in file.rates.values:
+            yield f"{name} {at:g}", Condition((masker, _built(_at(file.rates, at))), file.samples, at)
+
+
+def _rates(file: File, modalities: Sequence[Modality]) -> Iterator[tuple[str, Condition]]:
+    """Each rate, of all modalities or of one at a time; with subsets they are there already."""
+    rates = file.rates
+    if rates is None or file.subsets:
+        return
+    for modality in modalities if rates.each else ("",):
+        one = rates.model_copy(update={"masker": {**rates.masker, "modalities": [modality]}}) if modality else rates
+        for at in rates.values:
+            yield f"{modality} {_rate(at, rates)}".strip(), Condition((_built(_at(one, at)),), file.samples, at)
+
+
+def _others(file: File, split: Split | None) -> Iterator[tuple[str, Condition]]:
+    """The patterns of the data, and the conditions that the file names."""
     if file.patterns:
         yield "all", Condition((), file.samples)
         found = dict.fromkeys(data.seen(split)) if split is not None else {}
@@ -187,9 +212,8 @@ def _conditions(file: File, modalities: Sequence[Modality], split: Split | None)
         yield name, Condition(tuple(map(_built, maskers)), file.samples, file.at.get(name))
 
 
-def _rate(value: float, rates: Rates | None) -> str:
+def _rate(value: float, rates: Rates) -> str:
     """`0.1`, with as many places as the rates of the protocol need."""
-    assert rates is not None
     places = max(len(f"{each:g}".partition(".")[2]) for each in rates.values)
     return f"{value:.{places}f}"
 
@@ -199,19 +223,16 @@ def _built(config: Any) -> Any:
 
 
 def _average(
-    file: File, name: str, wanted: Over, conditions: dict[str, Condition], modalities: Sequence[Modality]
+    where: str, over: tuple[str, ...], how: Literal["mean", "area"], conditions: Mapping[str, Condition]
 ) -> Average:
-    if isinstance(wanted.over, str):
-        whole = "+".join(modalities)
-        proper = wanted.over == "proper"
-        over = tuple(n for n in conditions if not (proper and n.split(" ")[0] == whole))
-        if wanted.over == "rates":
-            over = tuple(n for n in conditions if conditions[n].at is not None)
-    else:
-        over = wanted.over
-        if unknown := [each for each in over if each not in conditions]:
-            known = ", ".join(conditions)
-            raise UserError(f"protocol '{file.name}': averages.{name}: no condition '{unknown[0]}'; there are: {known}")
-    if wanted.how == "area" and (len(over) < 2 or any(conditions[each].at is None for each in over)):
-        raise UserError(f"protocol '{file.name}': averages.{name}: an area needs two rates or more")
-    return Average(over, wanted.how)
+    if unknown := [each for each in over if each not in conditions]:
+        raise UserError(f"{where}: no condition '{unknown[0]}'; there are: {', '.join(conditions)}")
+    if twice := [each for each in over if over.count(each) > 1]:
+        raise UserError(f"{where}: names '{twice[0]}' twice; name each condition once")
+    if how == "area":
+        at = [place for each in over if (place := conditions[each].at) is not None]
+        if len(at) < max(2, len(over)):
+            raise UserError(f"{where}: an area needs two rates or more")
+        if any(after <= before for before, after in pairwise(at)):
+            raise UserError(f"{where}: an area needs rates that rise, found {', '.join(f'{place:g}' for place in at)}")
+    return Average(over, how)

@@ -3,8 +3,9 @@
 import platform
 import subprocess
 import sys
+from email import message_from_string
 from hashlib import sha256
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mmsa_core.recipe import Recipe
 def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, command: str) -> dict[str, Any]:
     """What a reader needs to repeat a run, or to see why it differs."""
     commit, dirty = source()
+    changes = changes_digest() if dirty else None
     return {
         "command": command,
         "seed": seed,
@@ -28,8 +30,10 @@ def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, comm
         "versions": versions(),
         "commit": commit,
         "uncommitted_changes": dirty,
+        "uncommitted_sha256": changes,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.platform(),
     }
 
@@ -38,14 +42,32 @@ def versions() -> dict[str, str]:
     """Python, the libraries that numbers depend on, and every distribution that brings components."""
     owners = {claim.owner.split(" ")[0] for claims in registry.metadata().claims.values() for claim in claims}
     wanted = {"torch", "numpy", "scikit-learn", "pydantic", "safetensors", *owners}
-    found = {registry.canonical(d.name): d.version for d in distributions() if registry.canonical(d.name) in wanted}
+    named = ((d, registry.canonical(name)) for d in distributions() if (name := _name(d)))
+    found = {name: d.version for d, name in named if name in wanted}
     return {"python": sys.version.split()[0], **dict(sorted(found.items()))}
+
+
+def _name(distribution: Distribution) -> str | None:
+    """What a distribution is called; a folder that an installer left unfinished has no metadata, and no name."""
+    found = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
+    return message_from_string(found)["Name"] if found else None
 
 
 def source() -> tuple[str | None, bool | None]:
     """The git commit that the code was run from, and whether files differ from it; None outside git."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", ".")
     return commit, None if changes is None else bool(changes)
+
+
+def changes_digest() -> str | None:
+    """The SHA-256 of how the source differs from its commit, files that git does not know included."""
+    known, added = _git("diff", "HEAD", "--binary", "--", "."), _git("ls-files", "--others", "--exclude-standard", ".")
+    if known is None or added is None:
+        return None
+    digest = sha256(known.encode())
+    for name in added.splitlines():
+        digest.update(name.encode() + b"\0" + (Path(__file__).parent / name).read_bytes())
+    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

@@ -106,6 +106,11 @@ class Train(OptimizerConfig):
     clip_value: PositiveFloat | None = None
     """Largest absolute value of each element of the gradients, of the terms' own parameters too, clipped after every
     mini-batch on the running sum (as in DMD's published code); None does not clip."""
+    on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
+    """When a loss or gradient is NaN or infinite. `stop`: training ends with the term, the step and the samples.
+    `skip`: that update is left out, counted and logged. `rollback`: back to where the epoch began, with all learning
+    rates halved from there on; the fourth time in a stage it stops. On CUDA `stop` looks every 50 mini-batches and
+    before a state is saved, the others wait for the device once for every update."""
     select: str = "loss"
     """What picks the epoch on validation: `loss` (of the task; without one the weighted sum of the terms) or a metric,
     for the student under the recipe's masks."""
@@ -271,6 +276,9 @@ class Recipe(Closed):
     threads: PositiveInt | None = 1
     """CPU threads of torch. Small networks gain little from more, and lose much on a busy machine; with a fixed
     number a run's sums do not depend on the machine's cores. null takes what torch finds."""
+    deterministic: bool = False
+    """Take torch's deterministic algorithms, so that runs on one CUDA device are the same to the last bit too; an
+    operation that has none is an error. On a CPU runs are so in any case."""
     data: Data
     task: Task
     model: ModelSection

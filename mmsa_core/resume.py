@@ -53,8 +53,11 @@ def is_finished(folder: Path) -> bool:
 def make_room(setting: Setting, seeds: Sequence[int]) -> list[int]:
     """The seeds to train. Those that were not finished go on from their last state.
 
-    The folders of others are set aside, so that nothing in them is lost.
+    The folders of others are set aside, so that nothing in them is lost. What a kill left half written is removed.
     """
+    saving.tidy(setting.out)
+    for _, folder in list(_begun(setting.out)):
+        saving.tidy(folder, is_finished(folder))
     unfinished = [seed for seed in seeds if not is_finished(setting.folder(seed))]  # another process may have ended
     for folder in [setting.folder(seed) for seed in unfinished if setting.folder(seed).exists()]:
         if saving.last_of(folder, setting.display.warn):

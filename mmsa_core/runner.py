@@ -4,20 +4,22 @@ Teacher and student are trained by the same `Trainer`; the teacher's has no mask
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmsa_core import metrics
+from mmsa_core import metrics, nonfinite
 from mmsa_core.batching import batches, full_lengths, lengths_of, shuffled
 from mmsa_core.components import Distiller, Masker
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
+from mmsa_core.nonfinite import EVERY, ROLLBACKS, Guard, NonFinite
 from mmsa_core.optimization import Updates
 from mmsa_core.progress import Progress, Row
 from mmsa_core.recipe import Train
@@ -94,6 +96,12 @@ class Trainer:
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
         self.bucket, self.workers, self.saver = bucket, workers, saver
         self.progress = Progress()
+        at_once = train.on_nonfinite != "stop" or next(network.parameters()).device.type == "cpu"
+        self.guard = Guard(1 if at_once else EVERY)
+        self._ids: Sequence[str] = ()
+        self._epoch_began: dict[str, Any] = {}
+        self._same: list[str] = []
+        """What had one value in all steps of the last epoch."""
 
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
         """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
@@ -110,12 +118,13 @@ class Trainer:
         total, weighted = self.terms.objective(values)
         logged = {f"loss/{label}": value for label, value in values.items()}
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
-        if self.terms.gradients_every and self.progress.steps % self.terms.gradients_every == 0:
+        measured = bool(self.terms.gradients_every) and self.progress.steps % self.terms.gradients_every == 0
+        if measured:
             logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
-        rate = self.updates.set_rates(self.progress.steps, total_steps)
+        rate = self.updates.set_rates(self.progress.steps, total_steps, self.progress.rollbacks)
         self.updates.add(total)
-        if update:
-            self._update()
+        if measured:
+            logged |= encoder_gradients(self.network)
         for label, term in self.terms.modules.items():
             assert isinstance(term, Distiller)
             logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
@@ -125,7 +134,47 @@ class Trainer:
         with torch.no_grad():
             stacked = torch.stack([value.to(torch.float32) for value in logged.values()])
         self.progress.pending.append((meta, tuple(logged), stacked))
+        self.guard.add(self.progress.steps, batch.index, self.updates.largest)
+        if update and self._fine(batch, epoch):
+            self._update()
         self.watcher.step(self.stage)
+
+    def _fine(self, batch: Batch | None, epoch: int, now: bool = False) -> bool:
+        """Whether to move along the gradients: not where they are not finite and such updates are skipped.
+
+        Raises:
+            NonFinite: where training shall not go on like this.
+        """
+        bad = self.guard.look() if now or self.guard.due else None
+        if bad is None:
+            return True
+        step, index = bad
+        rows = {row["step"]: row for row in self._rows()}
+        message = f"{self.stage}: {nonfinite.culprits(rows[step])} at step {step} (epoch {epoch})"
+        ids = [self._ids[row] for row in index.tolist()] if self._ids else list(map(str, index.tolist()))
+        message += f", in a batch of {len(ids)} samples: {nonfinite.named(ids)}"
+        if batch is not None and step == self.progress.steps and (own := self._own(batch, epoch)):
+            message += f"; by themselves not finite: {nonfinite.named([ids[row] for row in own])}"
+        if self.train.on_nonfinite != "skip":
+            raise NonFinite(message)
+        self.updates.forget()
+        self.progress.skipped += 1
+        self.progress.pending[-1][0]["skipped"] = True
+        self.watcher.warn(f"{message}. The update is skipped (train.on_nonfinite: skip)")
+        return False
+
+    def _own(self, batch: Batch, epoch: int) -> list[int]:
+        """The samples of a batch whose prediction or own loss of the task is not finite, as the student saw them."""
+        seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(derive(self.seed, self.stage, "dropout", self.progress.steps - 1))
+            logits = self.network(seen).logits
+            fine = logits.isfinite().all(dim=1).tolist()
+            if not isinstance(self.task, NoTask):
+                each = zip(logits.unsqueeze(1), seen.target.unsqueeze(1), strict=True)
+                own = [bool(self.task.objective(row, target).isfinite()) for row, target in each]
+                fine = [one and other for one, other in zip(fine, own, strict=True)]
+        return [row for row, whole in enumerate(fine) if not whole]
 
     def _update(self) -> None:
         """Move along the summed gradients; what follows the network's weights follows."""
@@ -161,8 +210,13 @@ class Trainer:
         now = self.progress
         now.best = now.best or self._state()
         while not now.finished:
-            means = self._epoch(train, now.epoch + 1)
-            now.epoch, now.batch = now.epoch + 1, 0
+            try:
+                means = self._epoch(train, now.epoch + 1)
+            except NonFinite as error:
+                self._roll_back(str(error))
+                now = self.progress
+                continue
+            now.epoch, now.batch, self._epoch_began = now.epoch + 1, 0, {}
             found = self.validate(valid)
             self.updates.validated(found["loss"])
             value = self._criterion(found)
@@ -184,6 +238,31 @@ class Trainer:
             module.load_state_dict(state)
         return Fit(best_epoch=now.best_epoch, best_value=now.best_value, epochs=now.epoch)
 
+    def _roll_back(self, what: str) -> None:
+        """Go back to where the epoch began, with the learning rates halved; or end the training."""
+        if self.train.on_nonfinite == "stop" or self.progress.rollbacks == ROLLBACKS:
+            self.watcher.rows(self.stage, self._rows())
+            saved = self.saver.load() if self.saver else None
+            good = "no state was saved before it"
+            if saved is not None and self.saver is not None:
+                good = f"the last good state is that behind step {saved['progress']['steps']}, in {self.saver.folder}"
+            again = f" after {ROLLBACKS} rollbacks" if self.progress.rollbacks else ""
+            raise UserError(
+                f"{what}. Training stops{again}; {good}. Lower train.lr, set train.clip, look at the data with "
+                "data.normalize: standard, or set train.on_nonfinite to skip or rollback"
+            )
+        times = self.progress.rollbacks + 1
+        self.guard.waiting.clear()
+        self.updates.forget()
+        self.restore(deepcopy(self._epoch_began))
+        self.progress.rollbacks = times
+        where = f"behind step {self.progress.steps}, where the epoch began"
+        self.watcher.warn(
+            f"{what}. Back to {where}, with the learning rates halved (rollback {times} of at most {ROLLBACKS})"
+        )
+        if self.saver:
+            self.saver.save(self.state())
+
     def _epoch(self, train: Split, epoch: int) -> dict[str, float]:
         """Every sample once, in an order that seed and epoch decide; the means of what was logged.
 
@@ -192,6 +271,9 @@ class Trainer:
         self.network.train()
         self.terms.modules.train()
         size, done = self.train.batch_size, self.progress.batch
+        self._ids = train.ids
+        if self.train.on_nonfinite == "rollback" and not done:
+            self._epoch_began = deepcopy(self.state(whole=False))
         source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
         order = shuffled(train, size, self.bucket, source)
         count = -(-len(train) // size)
@@ -201,12 +283,15 @@ class Trainer:
             self.step(batch, epoch, count * self.train.epochs, update)
             self.progress.batch = n
             if self.saver and update and n < count and self.saver.due(self.progress.steps):
+                self._fine(None, epoch, now=True)  # what is saved is good
                 self.saver.save(self.state())
+        self._fine(None, epoch, now=True)
         return self._flush()
 
-    def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        return {
+    def state(self, whole: bool = True) -> dict[str, Any]:
+        """Everything that the next step depends on; `whole`: where the epoch began too, if that may be gone back to."""
+        began = {"epoch_began": self._epoch_began} if whole and self._epoch_began else {}
+        return began | {
             "network": self.network.state_dict(),
             "terms": self.terms.modules.state_dict(),
             "updates": self.updates.state(),
@@ -222,6 +307,7 @@ class Trainer:
         for each, saved in zip(self._averages(), state["averages"], strict=True):
             each.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
+        self._epoch_began = state.get("epoch_began", self._epoch_began)
         device = next(self.network.parameters()).device
         self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
 
@@ -272,19 +358,21 @@ class Trainer:
 
     def _flush(self) -> dict[str, float]:
         """Bring the epoch's logged scalars to the host at once; their means."""
-        values = iter(torch.cat([stacked for _, _, stacked in self.progress.pending]).tolist())
-        rows = [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self.progress.pending]
+        rows = self._rows()
         self.progress.pending.clear()
         self.watcher.rows(self.stage, rows)
-        for row in rows:
-            for name, value in row.items():
-                if name.startswith("loss/") and not math.isfinite(value):
-                    raise UserError(
-                        f"{self.stage}: {name} became {value} at step {row['step']} (epoch {row['epoch']}); "
-                        "lower train.lr, set train.clip, or look at the data with data.normalize: standard"
-                    )
-        logged = sorted({name for row in rows for name in row if "/" in name})
-        return {name: _mean([row[name] for row in rows if name in row]) for name in logged}
+        series = {name: [row[name] for row in rows if name in row] for row in rows for name in row if "/" in name}
+        means = {name: nonfinite.mean(values) for name, values in sorted(series.items())}
+        for name in (n for n, values in series.items() if not all(map(math.isfinite, values))):
+            if name.partition("/")[0] not in ("loss", "weighted"):  # of those the guard has told
+                self.watcher.warn(f"{self.stage}: {name} is not finite in some steps, which its means leave out")
+        self._same = [n for n, values in series.items() if len(values) > 1 and min(values) == max(values)]
+        return {name: mean for name, mean in means.items() if mean is not None}
+
+    def _rows(self) -> list[Row]:
+        """What is pending, on the host."""
+        values = iter(torch.cat([stacked for _, _, stacked in self.progress.pending]).tolist())
+        return [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self.progress.pending]
 
     def _diagnose(self, means: Mapping[str, float], complaints: dict[str, int]) -> None:
         """Warn, once, of a term that complained in `PATIENCE` epochs on end."""
@@ -295,6 +383,22 @@ class Trainer:
             complaints[label] = complaints.get(label, 0) + 1 if message else 0
             if message and complaints[label] == PATIENCE:
                 self.watcher.warn(f"distillers.{label}: {message}")
+        silent = nonfinite.silent(means, self._same)
+        for name in [name for name in complaints if name not in self.terms.modules and name not in silent]:
+            del complaints[name]
+        for name, message in silent.items():
+            complaints[name] = complaints.get(name, 0) + 1
+            if complaints[name] == PATIENCE:
+                self.watcher.warn(f"{self.stage}: {message} in {PATIENCE} epochs on end")
+
+
+def encoder_gradients(network: Model) -> dict[str, Tensor]:
+    """Norm of what is summed of the objective's gradient on each encoder that learns."""
+    found = {}
+    for modality, encoder in network.encoders.items():
+        if gradients := [p.grad for p in encoder.parameters() if p.grad is not None]:
+            found[f"encoder_gradient/{modality}"] = nn.utils.get_total_norm(gradients)
+    return found
 
 
 def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:
@@ -329,7 +433,3 @@ def predict(
                 targets.append(batch.target)
     network.train(training)
     return torch.cat(logits), torch.cat(targets)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

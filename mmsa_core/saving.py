@@ -5,6 +5,8 @@ is noticed, and the one before it is used. A state is read as plain data and ten
 """
 
 import io
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,12 +19,15 @@ import torch
 from mmsa_core import checkpoint
 from mmsa_core.errors import Interrupted
 from mmsa_core.recipe import Save
+from mmsa_core.usage import Usage
 
 FOLDER = "last"
 STAGES = ("student", "teacher")
 """The last one first."""
 KEPT = 2
 """States of a stage that are on disk at a time."""
+TORN = re.compile(r"\.[\w-]+\.(csv|json|png|safetensors|state|yaml)\.[a-z0-9_]{8}")
+"""What `checkpoint.atomic` calls a file until it is whole; a kill leaves it behind."""
 State = dict[str, Any]
 
 
@@ -31,6 +36,8 @@ class Saved(NamedTuple):
 
     state: State
     logged: int
+    used: Usage = {}  # noqa: RUF012 - never changed
+    """What the training had taken until then."""
 
 
 @dataclass
@@ -44,6 +51,8 @@ class Saver:
     warn: Callable[[str], None]
     logged: Callable[[], int] = lambda: 0
     """Bytes of the log that are safely on disk."""
+    used: Callable[[], Usage] = dict
+    """What the training has taken so far."""
     stop: Callable[[], bool] = lambda: False
     """Whether training was asked to end, by a signal."""
     clock: Callable[[], float] = time.monotonic
@@ -64,7 +73,7 @@ class Saver:
         folder.mkdir(exist_ok=True)
         before = files(self.folder, self.stage)
         number = int(before[-1].stem.rpartition("-")[2]) + 1 if before else 1
-        write(folder / f"{self.stage}-{number:06d}.state", Saved(state, self.logged()))
+        write(folder / f"{self.stage}-{number:06d}.state", Saved(state, self.logged(), self.used()))
         for old in files(self.folder, self.stage)[:-KEPT]:
             old.unlink()
         self._saved_at = self.clock()
@@ -94,6 +103,15 @@ def last(folder: Path, stage: str, warn: Callable[[str], None]) -> Saved | None:
 def last_of(folder: Path, warn: Callable[[str], None]) -> Saved | None:
     """The state that a seed's training goes on from; None where it begins anew."""
     return next((saved for stage in STAGES if (saved := last(folder, stage, warn))), None)
+
+
+def tidy(folder: Path, finished: bool = False) -> None:
+    """Remove what a kill left of files that were being written, and the states of a seed that needs none any more."""
+    for path in folder.iterdir():
+        if TORN.fullmatch(path.name) and path.is_file():
+            path.unlink()
+    if finished:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def write(path: Path, saved: Saved) -> None:

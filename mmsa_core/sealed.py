@@ -6,7 +6,7 @@ changed by accident, or by hand and forgotten.
 """
 
 from collections.abc import Mapping
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ def digests(folder: Path) -> dict[str, str]:
             with path.open("rb") as file:
                 found[path.name] = file_digest(file, "sha256").hexdigest()
     return found
+
+
+def of(text: str) -> str:
+    """The SHA-256 of a text file that is written next."""
+    return sha256(text.encode()).hexdigest()
 
 
 def altered(folder: Path, provenance: Mapping[str, Any]) -> str | None:

@@ -1,8 +1,6 @@
 """One seed of an experiment: its teacher, its student, their evaluation, and the run folder of all that."""
 
 import math
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +32,7 @@ from mmsa_core.saving import Saver
 from mmsa_core.stages import Stages
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import JsonLines, Trackers
+from mmsa_core.usage import Meter
 from mmsa_core.wandb_tracking import WandbTracker
 
 
@@ -80,15 +79,15 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
     folder = setting.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
-    began = time.perf_counter()
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
     log = JsonLines(folder / "metrics.jsonl")
     saved = saving.last_of(folder, setting.display.warn)
     log.rewind(saved.logged if saved else 0)
+    meter = Meter(setting.device, saved.used if saved else None)
 
     def saver(stage: str) -> Saver:
-        return Saver(folder, stage, recipe.save, setting.display.warn, log.position, setting.stop)
+        return Saver(folder, stage, recipe.save, setting.display.warn, log.position, meter, setting.stop)
 
     stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display, saver)
     about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
@@ -109,10 +108,10 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     except BaseException:
         trackers.fail()
         raise
-    checkpoint.write_json(folder / "results.json", results)
-    ended = {"seconds": round(time.perf_counter() - began, 1), "files": sealed.digests(folder)}
-    checkpoint.write_json(folder / "provenance.json", about | ended)
-    shutil.rmtree(folder / saving.FOLDER)  # nothing goes on from there
+    written = sealed.digests(folder) | {"results.json": sealed.of(checkpoint.json_text(results))}
+    checkpoint.write_json(folder / "provenance.json", about | meter() | {"files": written})
+    checkpoint.write_json(folder / "results.json", results)  # the last: now the seed is finished
+    saving.tidy(folder, finished=True)
     trackers.finish(results)
     return results
 

@@ -5,11 +5,13 @@ otherwise blocks run as they stand, in the order of the page (code that makes fi
 their own. `make train` and `make test` are run by CI; here it is looked at what they do with `make -n`.
 """
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ PAGES = [
     "docs/reports.md",
     "docs/protocols.md",
     "docs/representations.md",
+    "docs/runs.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
@@ -37,22 +40,42 @@ if [ "$1" = train ] || [ "$1" = ablate ]; then
   small=(--set train.epochs=1 --jobs 1)
   case "$*" in *data.name*) ;; *) small+=(--set "data.samples=[40,20,20]") ;; esac
   case "$*" in *--seeds*) small+=(--seeds 1111,1112) ;; esac
-  exec {python} -m mmsa_core "$@" "${{small[@]}}"
+  exec {client} "$@" "${{small[@]}}"
 fi
-exec {python} -m mmsa_core "$@"
+exec {client} "$@"
 """
+WARM = Path(__file__).with_name("warm.py")
 
 
 def blocks(page):
     return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def client():
+    """A program that runs `mmsa` commands in forks of a process that has imported everything."""
+    with tempfile.TemporaryDirectory() as short:  # a socket's path may have 107 characters
+        listening, program = Path(short) / "socket", Path(short) / "client"
+        spec = importlib.util.spec_from_file_location("warm", WARM)
+        warm = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(warm)
+        program.write_text(warm.client(listening))
+        program.chmod(0o755)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        with subprocess.Popen(
+            [sys.executable, WARM, listening], env=environment, stdout=subprocess.PIPE, text=True
+        ) as server:
+            assert server.stdout.readline() == "ready\n"
+            yield program
+            server.kill()
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, client):
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     shim = tmp_path / "bin" / "mmsa"
     shim.parent.mkdir()
-    shim.write_text(SHIM.format(python=sys.executable))
+    shim.write_text(SHIM.format(client=client))
     shim.chmod(0o755)
     return tmp_path
 

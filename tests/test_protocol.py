@@ -3,11 +3,14 @@
 import math
 
 import pytest
+import torch
 
 from mmsa_core import protocol_file
+from mmsa_core.display import headline
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
 from mmsa_core.protocol import Average, Condition, average
+from mmsa_core.tasks import Classification, Regression
 from mmsa_core.testing import samples
 
 THREE = ("text", "audio", "vision")
@@ -63,6 +66,27 @@ def test_a_grid_meets_the_holes_of_its_rates():
     assert not alone.observed["vision"].any()
 
 
+def test_proper_subsets_are_subsets(tmp_path):
+    text = "name: a\nsubsets: true\nconditions: {complete: [], text later: []}\naverages: {'avg{n}': {over: proper}}\n"
+    assert protocol_file.get(written(tmp_path, text), THREE).averages["avg6"].over == tuple(SUBSETS[:6])
+
+
+def test_a_mean_of_equal_values_is_that_value():
+    weights = Average(tuple("abcdef")).weights({})
+    assert average([0.5] * 6, list(weights.values())) == 0.5
+
+
+def test_f1_never_stands_alone():
+    first = protocol_file.get("inter", THREE).metrics
+    sentiment = Classification(classes=3, sentiment=True)
+    names = sentiment.metrics(torch.zeros(4, 3), torch.tensor([0, 1, 2, 2]))
+    columns = headline(sentiment, {"text": dict.fromkeys(names)}, first)
+    assert columns == ["f1_non0", "auc_non0", "positive_rate", "f1", "auc", "acc", "f1_macro"]
+    score = Regression().metrics(torch.zeros(4, 1), torch.tensor([-1.0, 0.0, 1.0, 2.0]), 0.5)
+    columns = headline(Regression(), {"text": dict.fromkeys(score)}, first)
+    assert columns == ["f1_non0", "f1_non0_tuned", "auc_non0", "positive_rate", "mae", "corr"]
+
+
 def test_one_modality_at_a_time_is_late():
     late = protocol_file.get("asynchronous", THREE)
     assert list(late.conditions)[:6] == ["text 1", "text 2", "text 4", "text 8", "text 16", "audio 1"]
@@ -104,6 +128,15 @@ averages:
         ("name: a\nrates: {values: [0.2, 0.1], masker: {name: block}}\n", "expected numbers that rise"),
         ("name: a\nsubsets: true\naverages: {m: {over: [txt]}}\n", "averages.m: no condition 'txt'; there are: text,"),
         ("name: a\nsubsets: true\naverages: {m: {how: area}}\n", "averages.m: an area needs two rates or more"),
+        ("name: a\nconditions: {x: []}\naverages: {m: {over: [x, x]}}\n", "averages.m: names 'x' twice"),
+        (
+            "name: a\nconditions: {x: [], y: []}\nat: {x: 0.5, y: 0}\naverages: {m: {how: area}}\n",
+            "averages.m: an area needs rates that rise, found 0.5, 0",
+        ),
+        ("name: a\nsubsets: true\naverages: {text: {}}\n", "averages.text: something else is called 'text' already"),
+        ("name: a\nsubsets: true\naverages: {avg7: {}, 'avg{n}': {}}\n", "something else is called 'avg7' already"),
+        ("name: a\nsubsets: true\nconditions: {audio: []}\n", "two conditions are called 'audio'"),
+        ("name: a\nconditions: {'': []}\n", "at least 1 character"),
         ("[1]\n", "a protocol is a mapping of keys to values, found list"),
         ("name: a\nname: b\nsubsets: true\n", "own.yaml:2: key 'name' is repeated"),
     ],

@@ -84,6 +84,38 @@ def test_killed_while_evaluating(make, tmp_path, monkeypatch, whole, lost):
     assert content(tmp_path / "out" / "seed-1") == whole
 
 
+@pytest.mark.parametrize("written", ["predictions.csv", "student.safetensors", "provenance.json", "results.json"])
+@pytest.mark.parametrize("behind", [False, True], ids=["during", "behind"])
+def test_a_kill_leaves_nothing_behind(make, tmp_path, monkeypatch, whole, written, behind):
+    """A kill while a file is written or right behind it: no half of it, and no state of a seed that is finished."""
+    from mmsa_core import checkpoint
+
+    replace, unlink, times = os.replace, Path.unlink, []
+
+    def killed(source, target):
+        if Path(target).name != written or times or (written == "provenance.json" and "predictions.csv" not in seen()):
+            return replace(source, target)
+        times.append(1)
+        if behind:
+            replace(source, target)
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # a kill lets no block end
+        raise Killed
+
+    def seen():
+        return {path.name for path in (tmp_path / "out" / "seed-1").iterdir()}
+
+    monkeypatch.setattr(checkpoint.os, "replace", killed)
+    with pytest.raises(Killed):
+        train(recipe_of(make), tmp_path / "out")
+    monkeypatch.setattr(Path, "unlink", unlink)
+    (tmp_path / "out" / "seed-1" / ".notes.md.markdown").write_text("a user's")
+    train(recipe_of(make), tmp_path / "out", resumed=True)
+    assert content(tmp_path / "out" / "seed-1") == whole
+    assert "seconds" in (tmp_path / "out" / "seed-1" / "provenance.json").read_text()
+    hidden = [path.name for path in tmp_path.rglob("*") if path.name.startswith(".") or path.name == saving.FOLDER]
+    assert hidden == [".notes.md.markdown"]
+
+
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:60] + b"x" + content[61:]])
 def test_a_damaged_state_is_noticed_and_the_one_before_is_used(make, tmp_path, monkeypatch, whole, damage, capsys):
     step, ran = Trainer.step, []

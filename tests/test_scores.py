@@ -9,6 +9,7 @@ import torch
 from mmsa_core import answers_file, checkpoint, data, evaluation, experiment, protocol_file, test_log
 from mmsa_core.answers_file import Asked
 from mmsa_core.display import Display
+from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.scores import answers
 
@@ -84,6 +85,29 @@ def test_answers_are_kept_and_counted_once(trained, monkeypatch):
         for one, other in zip(found, first.scores[0].answers[name], strict=True):
             assert one.equal(other)
     assert test_log.count(run.folder) == before + 1
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:500], lambda b: b"", lambda b: b[:-20] + bytes(20 * [7])], ids=["short", "empty", "altered"]
+)
+def test_damaged_answers_are_asked_again(trained, damage, caplog):
+    run, prepared = trained
+    inter = protocol_file.get("inter", THREE)
+    first = evaluation.evaluate([run], prepared, "valid", inter, CPU)
+    (path,) = (run.folder / answers_file.FOLDER).iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert evaluation.evaluate([run], prepared, "valid", inter, CPU).summary() == first.summary()
+    assert "was damaged and is not used" in caplog.text
+    assert path.read_bytes() == whole
+
+
+def test_a_folder_that_cannot_be_written_to(trained, monkeypatch):
+    run, prepared = trained
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match="copy the run to a folder of your own"):
+        evaluation.evaluate([run], prepared, "test", protocol_file.get("inter", THREE), CPU)
+    assert test_log.count(run.folder) == 1
 
 
 def test_kept_answers_are_those_of_these_weights_data_and_masks(trained):

@@ -41,7 +41,9 @@ def _table(material: Material, by: str, what: str) -> Table:
             known = [np.concatenate(found[name]) for found in per_seed if name in found]
             counts[name] = max(len(known[0]), counts.get(name, 0))
             cells.setdefault(name, {})[run.name] = measured([float(each.mean()) for each in known])
-    order = sorted(cells, key=lambda name: _place(name, material.tested[0].first.modalities, by))
+    asked = [evaluated for each in material.tested for evaluated in each.found.values()]
+    modalities = list(dict.fromkeys(modality for evaluated in asked for modality in evaluated.modalities))
+    order = sorted(cells, key=lambda name: _place(name, modalities, by))
     rows = tuple((name, counts[name], *(cells[name].get(run.name) for run in material.runs)) for name in order)
     title = {
         "subset": "modalities of which a frame is seen",
