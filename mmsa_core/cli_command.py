@@ -12,6 +12,7 @@ import click
 
 from mmsa_core import limits
 from mmsa_core.errors import Interrupted, UserError
+from mmsa_core.plain import plain
 from mmsa_core.stopping import EXIT_CODE
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -37,7 +38,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.exit(1)
         except Interrupted as stopped:
-            click.echo(f"stopped; {stopped}", err=True)
+            click.echo(plain(f"stopped; {stopped}"), err=True)
             sys.exit(EXIT_CODE)
         except KeyboardInterrupt:
             if debug:
@@ -50,7 +51,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 raise  # a defect
             if debug:
                 traceback.print_exc()
-            for line in (explained or str(error)).splitlines():
+            for line in plain(explained or str(error)).splitlines():
                 click.echo(f"error: {line}", err=True)
             sys.exit(2)
 
@@ -62,4 +63,4 @@ def report_problems() -> None:
     from mmsa_core import registry
 
     for problem in registry.metadata().problems:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(plain(f"warning: {problem}"), err=True)

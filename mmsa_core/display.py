@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from mmsa_core import plain
 from mmsa_core.progress import Row
 from mmsa_core.runner import Watcher
+from mmsa_core.screen import Screen
 from mmsa_core.tasks import TaskBase
 
 UNDEFINED = "undef."
@@ -23,7 +25,7 @@ class Display(Watcher):
     """Shows progress and passes rows on to the trackers."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        self.console = console or Screen(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         self.trackers: Watcher = Watcher()
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
@@ -42,7 +44,7 @@ class Display(Watcher):
     def _line(self, text: str, style: str = "") -> None:
         """A line as it is; only a terminal breaks it, between words."""
         whole = not self.console.is_terminal
-        self.console.print(Text(text, style=style), soft_wrap=whole)
+        self.console.print(Text(plain.plain(text), style=style), soft_wrap=whole)
 
     def seed(self, seed: int, seeds: Sequence[int]) -> None:
         """The next seed begins."""
@@ -125,8 +127,10 @@ class Display(Watcher):
             table.add_row(label, *(cell(name, values.get(name)) for name in columns))
         if references:
             table.add_section()
-        for label, plain in references.items():
-            table.add_row(label, *(cell(name, {"mean": plain.get(name)}) if name in plain else "" for name in columns))
+        for label, values in references.items():
+            table.add_row(
+                label, *(cell(name, {"mean": values.get(name)}) if name in values else "" for name in columns)
+            )
         self.console.print(table)
 
     def pairs(self, title: str, corner: str, names: Sequence[str], cells: Mapping[tuple[str, str], str]) -> None:

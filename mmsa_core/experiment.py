@@ -103,7 +103,13 @@ def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
 
 def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
     """Mean and deviation over seeds of what each run folder holds, and predictors that look at nothing."""
-    results = [checkpoint.read_json(setting.folder(seed) / "results.json") for seed in seeds]
+    results = [checkpoint.read_results(setting.folder(seed) / "results.json") for seed in seeds]
+    for seed, each in zip(seeds, results, strict=True):
+        if set(each["conditions"]) != set(results[0]["conditions"]):
+            raise UserError(
+                f"{setting.folder(seed) / 'results.json'}: has {', '.join(each['conditions'])}, but "
+                f"seed {seeds[0]} has {', '.join(results[0]['conditions'])}; one of them was changed"
+            )
     return {
         "name": setting.recipe.name,
         "seeds": list(seeds),

@@ -142,4 +142,9 @@ def read(path: Path) -> Saved | None:
     digest, found = content[:32], content[32:]
     if sha256(found).digest() != digest:
         return None
-    return Saved(**torch.load(io.BytesIO(found), map_location="cpu", weights_only=True))
+    try:
+        state = torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)
+    except Exception:  # whoever can write a file can write a digest; torch raises anything at what is no data
+        return None
+    whole = isinstance(state, dict) and set(state) == set(Saved._fields)
+    return Saved(**state) if whole and isinstance(state["state"], dict) and isinstance(state["logged"], int) else None

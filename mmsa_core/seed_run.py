@@ -19,6 +19,7 @@ from mmsa_core import (
     provenance,
     recipe_file,
     saving,
+    sealed,
     test_log,
 )
 from mmsa_core.components import Masker
@@ -123,7 +124,8 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     except BaseException:
         trackers.fail()
         raise
-    checkpoint.write_json(folder / "provenance.json", about | meter())
+    written = sealed.digests(folder) | {"results.json": sealed.of(checkpoint.json_text(results))}
+    checkpoint.write_json(folder / "provenance.json", about | meter() | {"files": written})
     checkpoint.write_json(folder / "results.json", results)  # the last: now the seed is finished
     saving.tidy(folder, finished=True)
     trackers.finish(results)

@@ -166,8 +166,7 @@ class Evil:
 def test_a_state_executes_nothing(tmp_path):
     path = tmp_path / "student-000001.state"
     saving.write(path, Saved({"evil": Evil()}, 0))
-    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
-        saving.read(path)
+    assert saving.read(path) is None  # like one that was torn
 
 
 def command(tmp_path, recipe, *more):
