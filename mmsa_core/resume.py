@@ -20,8 +20,8 @@ CARRIED = (wandb_runs.IDS, test_log.FILE)
 
 
 def begun(out: Path) -> bool:
-    """Whether a folder holds an experiment."""
-    return any(True for _ in _begun(out))
+    """Whether a folder holds an experiment, even one that was killed before its first file was written."""
+    return any(True for _ in _seeds(out))
 
 
 def finished(setting: Setting) -> list[int]:
@@ -84,9 +84,13 @@ def differences(there: Recipe, here: Recipe) -> list[str]:
 
 
 def _begun(out: Path) -> Iterator[tuple[int, Path]]:
+    yield from ((seed, folder) for seed, folder in _seeds(out) if (folder / "recipe.yaml").is_file())
+
+
+def _seeds(out: Path) -> Iterator[tuple[int, Path]]:
     for folder in out.glob("seed-*"):
         number = folder.name.removeprefix("seed-")
-        if number.removeprefix("-").isdecimal() and (folder / "recipe.yaml").is_file():
+        if number.removeprefix("-").isdecimal():
             yield int(number), folder
 
 

@@ -100,6 +100,8 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
     log = JsonLines(folder / "metrics.jsonl")
     saved = saving.last_of(folder, setting.display.warn)
+    if saved and log.position() < saved.logged:
+        setting.display.warn(f"{log.path} is shorter than when the state was saved: rows of it are lost")
     log.rewind(saved.logged if saved else 0)
     meter = Meter(setting.device, saved.used if saved else None)
 

@@ -55,7 +55,7 @@ class JsonLines:
     def rewind(self, position: int) -> None:
         """Forget what was written behind a position."""
         if self.path.exists():
-            os.truncate(self.path, position)
+            os.truncate(self.path, min(position, self.path.stat().st_size))
 
     def rows(self, rows: list[Row]) -> None:
         """Write rows behind those that are there."""

@@ -138,6 +138,31 @@ def test_a_damaged_state_is_noticed_and_the_one_before_is_used(make, tmp_path, m
     assert content(out / "seed-1") == whole
 
 
+def test_killed_before_the_first_file_was_written(make, tmp_path, whole):
+    (tmp_path / "out" / "seed-1").mkdir(parents=True)
+    train(recipe_of(make), tmp_path / "out", resumed=True)
+    assert content(tmp_path / "out" / "seed-1") == whole
+
+
+def test_a_log_that_was_cut_is_said_and_not_filled_up(make, tmp_path, monkeypatch, capsys):
+    step = Trainer.step
+
+    def until(self, *given):
+        if self.stage == "student" and self.progress.steps == 9:
+            raise Killed
+        step(self, *given)
+
+    monkeypatch.setattr(Trainer, "step", until)
+    with pytest.raises(Killed):
+        train(recipe_of(make), tmp_path / "out")
+    monkeypatch.setattr(Trainer, "step", step)
+    log = tmp_path / "out" / "seed-1" / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[:500])
+    train(recipe_of(make), tmp_path / "out", resumed=True)
+    assert "is shorter than when the state was saved" in capsys.readouterr().out.replace("\n", " ")
+    assert b"\0" not in log.read_bytes()
+
+
 def test_when_a_state_is_due(tmp_path):
     now = [0.0]
     saver = Saver(tmp_path, "student", Save(steps=3, minutes=2), print, clock=lambda: now[0])
