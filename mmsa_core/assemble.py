@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from mmsa_core import registry
+from mmsa_core import limits, registry
 from mmsa_core.components import Context, Distiller, Masker
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
@@ -136,6 +136,8 @@ def rehearse(terms: nn.ModuleDict, student: Outputs, teacher: Outputs, batch: Ba
                 torch.manual_seed(derive(seed, "rehearsal", label))
                 term(student, teacher, batch)
         except RuntimeError as error:
+            if limits.explained(error):  # memory ran out
+                raise
             raise UserError(
                 f"distillers.{label}: the term does not fit student (joint {tuple(student.joint.shape)}) and teacher "
                 f"(joint {tuple(teacher.joint.shape)}): {error}. Give both the same model.dim and modalities, or use "

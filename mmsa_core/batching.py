@@ -46,7 +46,7 @@ def batches(
             key=key[rows].to(device, non_blocking=True),
         )
 
-    chosen = torch.split(order, size)
+    chosen = torch.split(order, size) if len(order) else ()  # torch splits nothing into one empty part
     yield from ahead(made, chosen, workers) if workers else map(made, chosen)
 
 

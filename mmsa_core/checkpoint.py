@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble, limits, recipe_file, sealed
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipe import ModelSection, Recipe
@@ -49,11 +49,12 @@ def atomic(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        yield Path(name)
-        with open(name, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        with limits.named(path):
+            yield Path(name)
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~umask())
+            os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -117,7 +118,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("mmsa", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a readable safetensors file of a run: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{path}: not written by mmsa (expected format {FORMAT})")
@@ -134,6 +135,7 @@ def seed_folders(folder: Path) -> list[Path]:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise UserError(f"no run folder {folder}; `mmsa train` prints the folder that it wrote")
+    sealed.check(folder)
     if (folder / "student.safetensors").is_file():
         return [folder]
     found = sorted(f for f in folder.glob("seed-*") if (f / "student.safetensors").is_file())
@@ -159,6 +161,7 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
 
 def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Rebuild the student of one run folder; nothing in the folder is executed."""
+    sealed.check(folder)
     recipe = recipe_file.load(folder / "recipe.yaml", overrides)
     model, channels, lengths = load_model(folder / "student.safetensors", recipe.model, recipe)
     return Loaded(
@@ -178,30 +181,52 @@ def load_model(
     """A network in eval mode, without gradients, from its weights and the recipe that built it."""
     tensors, about = read_tensors(path)
     channels, lengths = about.get("channels"), about.get("lengths")
-    if not isinstance(channels, dict) or not isinstance(lengths, dict) or list(channels) != list(section.encoders):
+    if not _sizes(channels) or not _sizes(lengths) or list(channels) != list(section.encoders):
         raise UserError(
-            f"{path}: does not fit the recipe beside it: modalities {channels} and {list(section.encoders)}"
+            f"{path}: does not fit the recipe beside it: modalities {channels!r:.200} and {list(section.encoders)}"
         )
-    model = assemble.model(section, recipe.task, channels, lengths, seed=0)
+    if set(lengths) != set(channels):
+        raise UserError(f"{path}: has lengths of {', '.join(lengths)}, but modalities {', '.join(channels)}")
     try:
+        model = assemble.model(section, recipe.task, channels, lengths, seed=0)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:  # MemoryError: sizes that no machine has
         raise UserError(f"{path}: does not fit the recipe beside it: {error}") from error
     return model.eval().requires_grad_(False), channels, lengths
+
+
+def _sizes(found: Any) -> TypeGuard[dict[Modality, int]]:
+    """Whether a description says a size for each modality."""
+    return isinstance(found, dict) and all(type(size) is int and 0 < size < 2**31 for size in found.values())
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run folder."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(found).__name__}")
     return found
 
 
-def _umask() -> int:
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of one seed: numbers, or null, of each condition."""
+    found = read_json(path)
+    conditions = found.get("conditions")
+    tables = list(conditions.values()) if isinstance(conditions, dict) else [None]
+    for values in tables:
+        if not isinstance(values, dict) or not all(type(v) in (int, float, type(None)) for v in values.values()):
+            raise UserError(
+                f"{path}: expected numbers of metrics under conditions, found {values!r:.100}; it was changed. Move "
+                "its folder away, and the seed is trained anew with --resume"
+            )
+    return found
+
+
+def umask() -> int:
+    """What this process takes from the permissions of what it makes."""
     current = os.umask(0)
     os.umask(current)
     return current

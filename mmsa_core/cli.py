@@ -185,7 +185,7 @@ def schema() -> None:
     for table in registry.ALL:
         for name in table:
             try:
-                table.get(name)
+                table.described(name)
             except UserError as error:
                 click.echo(f"warning: left out: {error}", err=True)
     click.echo(json.dumps(Recipe.model_json_schema(), indent=2))

@@ -1,6 +1,7 @@
 """What every command of `mmsa` shares: one message for a user's mistake, and options that several take."""
 
 import functools
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from typing import Any
 
 import click
 
+from mmsa_core import limits
 from mmsa_core.errors import Interrupted, UserError
+from mmsa_core.plain import plain
 from mmsa_core.stopping import EXIT_CODE
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -19,6 +22,9 @@ SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe field, e.g. train.lr=1e-4."
 )
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+STOPPED = 128 + signal.SIGINT
+"""The exit code of what Ctrl-C ends, as shells have it."""
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -32,12 +38,20 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.exit(1)
         except Interrupted as stopped:
-            click.echo(f"stopped; {stopped}", err=True)
+            click.echo(plain(f"stopped; {stopped}"), err=True)
             sys.exit(EXIT_CODE)
-        except (UserError, OSError) as error:  # OSError: a file that cannot be read or written
+        except KeyboardInterrupt:
             if debug:
                 traceback.print_exc()
-            for line in str(error).splitlines():
+            click.echo("stopped; files are written whole or not at all", err=True)
+            sys.exit(STOPPED)
+        except (UserError, OSError, MemoryError, RuntimeError) as error:
+            explained = limits.explained(error)  # what a machine runs out of, or a file that cannot be read or written
+            if isinstance(error, RuntimeError) and explained is None:
+                raise  # a defect
+            if debug:
+                traceback.print_exc()
+            for line in plain(explained or str(error)).splitlines():
                 click.echo(f"error: {line}", err=True)
             sys.exit(2)
 
@@ -49,4 +63,4 @@ def report_problems() -> None:
     from mmsa_core import registry
 
     for problem in registry.metadata().problems:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(plain(f"warning: {problem}"), err=True)

@@ -1,11 +1,11 @@
 """From a loaded corpus to what is trained on: checks, and the modalities that the model reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from mmsa_core import registry, targets
+from mmsa_core import plain, registry, targets
 from mmsa_core.components import DatasetConfig
 from mmsa_core.corpus import SCORE, Corpus, Split
 from mmsa_core.errors import UserError
@@ -57,6 +57,21 @@ class Data:
         return Training(train, valid, self.channels, lengths, self.lengths)
 
 
+def check_names(corpus: Corpus) -> None:
+    """Refuse names that could steer a terminal, break the line of a table, or read as another name.
+
+    Raises:
+        UserError: with the first of them; `mmsa data inspect` shows such data.
+    """
+    named: list[tuple[str, Iterable[str]]] = [("split", corpus.splits)]
+    for split in corpus.splits.values():
+        named += [("sample", split.ids), ("modality", split.features), ("target", split.targets)]
+    named += [(f"name of {target}", names) for target, names in corpus.names.items()]
+    for what, names in named:
+        if (found := plain.first(names)) is not None:
+            raise UserError(f"the data have the {what} {found[:100]!r}, with a control character in it; rename it")
+
+
 def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:
     """Read the recipe's data set, or take a corpus from memory, and prepare it for training.
 
@@ -81,6 +96,7 @@ def load(recipe: Recipe, corpus: Corpus | None = None) -> Data:
 
 def prepare(corpus: Corpus, config: DatasetConfig, modalities: Sequence[Modality], task: TaskBase | None) -> Data:
     """Check a corpus and keep what the model reads; without a task the targets are not looked at."""
+    check_names(corpus)
     notes = list(corpus.notes)
     splits: dict[str, Split] = {}
     for name, raw in corpus.splits.items():

@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from mmsa_core import plain
 from mmsa_core.progress import Row
 from mmsa_core.runner import Watcher
+from mmsa_core.screen import Screen
 from mmsa_core.tasks import TaskBase
 
 UNDEFINED = "undef."
@@ -23,7 +25,7 @@ class Display(Watcher):
     """Shows progress and passes rows on to the trackers."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        self.console = console or Screen(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         self.trackers: Watcher = Watcher()
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
@@ -42,7 +44,7 @@ class Display(Watcher):
     def _line(self, text: str, style: str = "") -> None:
         """A line as it is; only a terminal breaks it, between words."""
         whole = not self.console.is_terminal
-        self.console.print(Text(text, style=style), soft_wrap=whole)
+        self.console.print(Text(plain.plain(text), style=style), soft_wrap=whole)
 
     def seed(self, seed: int, seeds: Sequence[int]) -> None:
         """The next seed begins."""
@@ -125,8 +127,10 @@ class Display(Watcher):
             table.add_row(label, *(cell(name, values.get(name)) for name in columns))
         if references:
             table.add_section()
-        for label, plain in references.items():
-            table.add_row(label, *(cell(name, {"mean": plain.get(name)}) if name in plain else "" for name in columns))
+        for label, values in references.items():
+            table.add_row(
+                label, *(cell(name, {"mean": values.get(name)}) if name in values else "" for name in columns)
+            )
         self.console.print(table)
 
     def pairs(self, title: str, corner: str, names: Sequence[str], cells: Mapping[tuple[str, str], str]) -> None:
@@ -142,12 +146,16 @@ class Display(Watcher):
 
 
 def headline(task: TaskBase, rows: Mapping[str, Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
-    """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too."""
+    """The metrics that a table shows: a protocol's `first`, then the task's; F1 at the validation threshold too.
+
+    F1 never stands alone: beside a protocol's F1 stands what the task says belongs there.
+    """
     have = next(iter(rows.values()))
     names: list[str] = []
     calibrated = any(name.endswith("_calibrated") for name in have)
     own = task.calibrated_headline if calibrated else task.headline
-    for name in dict.fromkeys((*first, *own)):
+    beside = [(name, *(task.beside(name) if name.startswith("f1") else ())) for name in first if name in have]
+    for name in dict.fromkeys((*(each for group in beside for each in group), *own)):
         names += [each for each in (name, f"{name}_tuned") if each in have and (each == name or name.startswith("f1"))]
         names += [f"{name}_calibrated"] if f"{name}_calibrated" in have and scale_of(name) != 1 else []
     return names

@@ -1,13 +1,14 @@
 """One recipe from data to run folders: every seed is trained and evaluated, then summarised with the others."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmsa_core import assemble, checkpoint, component_log, jobs, lock, resume, seed_run, tracking, wandb_tracking
+from mmsa_core import assemble, checkpoint, component_log, jobs, limits, lock, resume, seed_run, wandb_tracking
 from mmsa_core.corpus import Corpus
 from mmsa_core.deterministic import algorithms
 from mmsa_core.devices import pick
@@ -48,31 +49,39 @@ def train(
     recipe = anchored(recipe)
     device, display = device or pick("auto"), display or Display()
     deterministic = algorithms(recipe.deterministic)
-    with component_log.shown(display.warn), deterministic, Stop().heard() as stop:
+    with component_log.shown(display.warn), _going_on(folder), deterministic, Stop().heard() as stop:
         setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop)
         for note in setting.data.notes:
             display.note(note)
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
         rehearse(setting, missing)
-        with lock.held(folder):
-            missing = resume.make_room(setting, missing)
+        with lock.held(folder, display.warn):
+            missing, stop.patient = resume.make_room(setting, missing), True
             number = jobs.number(processes, recipe, device, missing)
-            try:
-                if number > 1 and corpus is None:
-                    jobs.run(setting, missing, number)
-                else:
-                    _one_by_one(setting, missing)
-            except Interrupted as error:
-                line = f"what was done is saved; the same command with --out {folder} --resume goes on"
-                raise Interrupted(line) from error
+            if number > 1 and corpus is None:
+                jobs.run(setting, missing, number)
+            else:
+                _one_by_one(setting, missing)
             found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
             checkpoint.write_json(folder / "results.json", found)
     if recipe.track.wandb is not None and len(found["seeds"]) > 1:
         wandb = recipe.track.wandb
-        tracking.once(display.warn, lambda: wandb_tracking.aggregate(wandb, recipe, folder, found))
+        setting.switches.attempt("W&B", lambda: wandb_tracking.aggregate(wandb, recipe, folder, found))
     display.results(recipe.task, found)
     return folder
+
+
+@contextmanager
+def _going_on(folder: Path) -> Iterator[None]:
+    """Say how an experiment goes on that was interrupted, or that disk or memory did not suffice for."""
+    again = f"the same command with --out {folder} --resume"
+    try:
+        with limits.told(folder, lambda: f"what was finished is kept; {again} goes on"):
+            yield
+    except Interrupted as error:
+        done = f"what was done is saved; {again} goes on" if resume.begun(folder) else "nothing was begun"
+        raise Interrupted(done) from error
 
 
 def rehearse(setting: Setting, seeds: Sequence[int]) -> None:
@@ -94,7 +103,13 @@ def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
 
 def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
     """Mean and deviation over seeds of what each run folder holds, and predictors that look at nothing."""
-    results = [checkpoint.read_json(setting.folder(seed) / "results.json") for seed in seeds]
+    results = [checkpoint.read_results(setting.folder(seed) / "results.json") for seed in seeds]
+    for seed, each in zip(seeds, results, strict=True):
+        if set(each["conditions"]) != set(results[0]["conditions"]):
+            raise UserError(
+                f"{setting.folder(seed) / 'results.json'}: has {', '.join(each['conditions'])}, but "
+                f"seed {seeds[0]} has {', '.join(results[0]['conditions'])}; one of them was changed"
+            )
     return {
         "name": setting.recipe.name,
         "seeds": list(seeds),
@@ -117,7 +132,7 @@ def free_folder(recipe: Recipe, out: Path | None) -> Path:
         base = Path("runs") / recipe.name
         numbered = (base.with_name(f"{base.name}-{n}") for n in range(2, 10**6))
         return base if not base.exists() else next(path for path in numbered if not path.exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(path.name != lock.FILE for path in out.iterdir())):
         resumable = " or go on with --resume" if resume.begun(out) else ""
         raise UserError(
             f"--out {out}: already holds something, and nothing is overwritten; name a new folder{resumable}"

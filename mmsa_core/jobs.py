@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from mmsa_core import component_log, resume, seed_run
+from mmsa_core import component_log, limits, registry, resume, seed_run
 from mmsa_core.deterministic import algorithms
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
@@ -49,7 +49,8 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
     Raises:
         UserError: with what each failed seed says.
     """
-    waiting, running, failures, stopping = list(seeds), dict[int, Job](), dict[int, str](), False
+    waiting, running, failures = list(seeds), dict[int, Job](), dict[int, str]()
+    told_to_end, stopping = False, False
     try:
         while running or (waiting and not failures):
             while waiting and len(running) < at_once and not failures:
@@ -65,7 +66,8 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
                     del running[seed]
                     if message := job.close():
                         failures[seed] = message
-            if setting.stop() and not stopping:
+                    told_to_end = told_to_end or job.interrupted
+            if (told_to_end or setting.stop()) and not stopping:
                 stopping, waiting = True, []
                 for job in running.values():
                     job.process.terminate()  # it saves its state first
@@ -101,11 +103,14 @@ class Job:
         recipe = setting.recipe.model_dump(mode="json")
         given = (recipe, seed, str(setting.device), setting.out, setting.command, output, message)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
-        self.process.start()
+        with _unreached():
+            self.process.start()
         output.close()
         message.close()
         os.set_blocking(self._output.fileno(), False)
         self._rest = b""
+        self.interrupted = False
+        """Whether it has ended because it was told to."""
         self.sources: list[Connection | int] = [self._output, self.process.sentinel]
 
     def lines(self, ended: bool) -> list[str]:
@@ -126,9 +131,10 @@ class Job:
         """Of a process that has ended: why it failed, or nothing."""
         self.process.join()
         code, said = self.process.exitcode or 0, ""
+        self.interrupted = code in (EXIT_CODE, -signal.SIGTERM)
         with suppress(EOFError):  # it said nothing
             said = self._message.recv()
-        if code and not said and code != EXIT_CODE:
+        if code and not said and not self.interrupted:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             hint = "its lines above say more; where memory ran out take fewer --jobs"
             said = f"its process ended with {how}; {hint}"
@@ -153,18 +159,36 @@ def work(
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     display = Display()
+    registry.metadata()  # says what is broken to the libraries that would fail of it
     try:
         with component_log.shown(display.warn), Stop().heard() as stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
                 setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                stop.patient = True
                 seed_run.run(setting, seed)
     except Interrupted:
         sys.exit(EXIT_CODE)
-    except (UserError, OSError) as error:
-        message.send(str(error))
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        text = limits.explained(error) or str(error)
+        if isinstance(error, RuntimeError) and text == str(error):
+            raise  # a defect
+        message.send(text)
         sys.exit(2)
+
+
+@contextmanager
+def _unreached() -> Iterator[None]:
+    """Processes that are started in the block are never reached by Ctrl-C, not even before they can ignore it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -53,7 +53,7 @@ def read(path: Path) -> Manifest:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("mmsa", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a readable manifest of masks: {error}. `mmsa masks` writes them") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{path}: not a manifest of masks (expected format {FORMAT}); `mmsa masks` writes them")

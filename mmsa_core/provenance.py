@@ -3,9 +3,9 @@
 import platform
 import subprocess
 import sys
-from email import message_from_string
+from contextlib import suppress
 from hashlib import sha256
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,12 @@ def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, comm
 
 def versions() -> dict[str, str]:
     """Python, the libraries that numbers depend on, and every distribution that brings components."""
-    owners = {claim.owner.split(" ")[0] for claims in registry.metadata().claims.values() for claim in claims}
-    wanted = {"torch", "numpy", "scikit-learn", "pydantic", "safetensors", *owners}
-    named = ((d, registry.canonical(name)) for d in distributions() if (name := _name(d)))
-    found = {name: d.version for d, name in named if name in wanted}
+    owners = {claim.owner for claims in registry.metadata().claims.values() for claim in claims}
+    found = dict(owner.split(" ", 1) for owner in owners)
+    for name in ("torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return {"python": sys.version.split()[0], **dict(sorted(found.items()))}
-
-
-def _name(distribution: Distribution) -> str | None:
-    """What a distribution is called; a folder that an installer left unfinished has no metadata, and no name."""
-    found = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
-    return message_from_string(found)["Name"] if found else None
 
 
 def source() -> tuple[str | None, bool | None]:

@@ -40,7 +40,7 @@ class Named:
         alternatives = []
         for name in self.registry:
             try:
-                config = self.registry.get(name).Config
+                config = self.registry.described(name)
             except UserError:
                 continue
             found = dict(handler.resolve_ref_schema(handler(config.__pydantic_core_schema__)))

@@ -13,7 +13,9 @@ import configparser
 import glob
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -24,6 +26,7 @@ from typing import Any, Generic, TypeVar
 import entrypoints
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from mmsa_core import unreadable
 from mmsa_core.errors import UserError
 
 T = TypeVar("T")
@@ -37,6 +40,8 @@ class Claim:
     name: str
     target: str
     owner: str
+    file: Path
+    """The entry_points.txt that declares it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ def blocked() -> set[str]:
 def canonical(name: str) -> str:
     """A distribution's name as PyPI compares it."""
     return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+SLOW = 2.0
+"""Seconds that a component may take to import until its owner is named."""
 
 
 @cache
@@ -80,6 +89,7 @@ def metadata() -> Metadata:
             content = path.read_bytes()
             parser.read_string(content.decode())
         except (configparser.Error, OSError, UnicodeDecodeError) as error:
+            unreadable.hide(path)
             if "mmsa" in name or b"mmsa." in content:  # the other distributions are not our business
                 problems.append(f"{owner}: its entry points cannot be read ({path}): {' '.join(str(error).split())}")
             continue
@@ -90,7 +100,7 @@ def metadata() -> Metadata:
                 except entrypoints.BadEntryPoint:
                     problems.append(f"{owner}: [{group}] {key} = {target!r} is not module:Class ({path})")
                 else:
-                    claims[group].append(Claim(key, target, owner))
+                    claims[group].append(Claim(key, target, owner, path))
     if problems and os.environ.get("MMSA_PLUGINS_STRICT") == "1":
         raise UserError("\n".join(f"broken plugin (MMSA_PLUGINS_STRICT=1): {problem}" for problem in problems))
     return Metadata({group: tuple(found) for group, found in claims.items()}, tuple(problems))
@@ -143,14 +153,20 @@ class Registry(Generic[T]):
         if name in self._loaded:
             return self._loaded[name]
         claim = self._claim(name)
+        component = _imported(claim, f"{self.kind} '{name}' of {claim.owner}", self.base)
+        return self.register(name, component, owner=f"{claim.owner} ({claim.target}, {claim.file})")
+
+    def described(self, name: str) -> Any:
+        """The Config of the class registered as `name`, which has a JSON schema."""
+        config = self.get(name).Config  # type: ignore[attr-defined]
         try:
-            component = entrypoints.EntryPoint.from_string(claim.target, name).load()
-        except (Exception, SystemExit) as error:  # a plugin can fail in any way
-            raise UserError(
-                f"{self.kind} '{name}' of {claim.owner} cannot be imported from {claim.target}: "
-                f"{type(error).__name__}: {error}. Repair or uninstall that distribution."
-            ) from error
-        return self.register(name, component, owner=claim.owner)
+            config.model_json_schema()
+        except Exception as error:  # of a plugin's own types
+            claims = [claim for claim in metadata().claims[self.group] if claim.name == name]
+            owner = " and ".join(f"{each.owner} ({each.target}, {each.file})" for each in claims) or "this process"
+            reason = " ".join(str(error).split())
+            raise UserError(f"{self.kind} '{name}' of {owner}: its Config has no JSON schema: {reason:.200}") from error
+        return config
 
     def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
         """Register a class by hand, for notebooks and tests."""
@@ -163,8 +179,12 @@ class Registry(Generic[T]):
 
     def defect(self, component: Any) -> str | None:
         """Why an object is no component of this kind."""
-        fits = isinstance(component, type) and issubclass(component, self.base)
-        return None if fits else f"does not extend {self.base.__name__}"
+        if not (isinstance(component, type) and issubclass(component, self.base)):
+            return f"does not extend {self.base.__name__}"
+        config, wanted = getattr(component, "Config", None), self.base.Config  # type: ignore[attr-defined]
+        if not (isinstance(config, type) and issubclass(config, wanted)):
+            return f"has a Config that does not extend {wanted.__name__}: {config!r:.100}"
+        return None
 
     def config(self, data: Any) -> Any:
         """Validate `{"name": ..., **fields}` with the Config of the class that `name` refers to."""
@@ -189,9 +209,31 @@ class Registry(Generic[T]):
             known = ", ".join(self) or "none"
             raise UserError(f"unknown {self.kind} '{name}'.{suggestions(name, list(self))} Known: {known}")
         if len(found) > 1:
-            owners = " and ".join(claim.owner for claim in found)
+            owners = " and ".join(f"{claim.owner} ({claim.file})" for claim in found)
             raise UserError(f"{self.kind} '{name}' is claimed by {owners}; uninstall one of them")
         return found[0]
+
+
+def _imported(claim: Claim, what: str, base: Any) -> Any:
+    """What a claim's target is. What its module prints goes to standard error, which carries no results.
+
+    Args:
+        claim: of a distribution.
+        what: is imported, for messages.
+        base: the class that it extends; taken before, so that the time that core needs is not counted.
+    """
+    began = time.monotonic()
+    try:
+        with redirect_stdout(sys.stderr):
+            component = entrypoints.EntryPoint.from_string(claim.target, claim.name).load()
+    except (Exception, SystemExit) as error:  # a plugin can fail in any way
+        raise UserError(
+            f"{what} cannot be imported from {claim.target} ({claim.file}): {type(error).__name__}: {error}. "
+            "Repair or uninstall that distribution."
+        ) from error
+    if (passed := time.monotonic() - began) > SLOW:
+        print(f"note: {what} took {passed:.1f} s to import ({claim.target}, {claim.file})", file=sys.stderr)
+    return component
 
 
 class Functions(Registry[Any]):

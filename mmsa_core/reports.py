@@ -8,7 +8,17 @@ from typing import Any
 import click
 import torch
 
-from mmsa_core import calibration, calibration_file, checkpoint, data, opening, protocol_file, registry, tracking
+from mmsa_core import (
+    calibration,
+    calibration_file,
+    checkpoint,
+    data,
+    opening,
+    protocol_file,
+    registry,
+    sealed,
+    tracking,
+)
 from mmsa_core.batching import to_device
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpus import Corpus
@@ -18,6 +28,7 @@ from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.evaluation import Evaluated
 from mmsa_core.evaluation import evaluate as evaluate_runs
+from mmsa_core.plain import plain
 from mmsa_core.protocol import Condition
 from mmsa_core.scores import Answers, Scores, answers
 from mmsa_core.tasks import TaskBase
@@ -53,7 +64,7 @@ def evaluate(
     if track:
         from mmsa_core import wandb_evaluation  # its figures take a second to import
 
-        tracking.once(display.warn, lambda: wandb_evaluation.log(answered, written))
+        tracking.Switches(display.warn).attempt("W&B", lambda: wandb_evaluation.log(answered, written))
     if json_file is not None:
         checkpoint.write_json(json_file, written[0] if len(written) == 1 else {f["protocol"]: f for f in written})
         display.console.print(f"written: {json_file}", markup=False, highlight=False, soft_wrap=True)
@@ -110,6 +121,9 @@ def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkp
     if missing := checkpoint.unfinished(run):
         display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
     runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
+    for each in runs:
+        if said := sealed.altered(each.folder, each.provenance):
+            display.warn(said)
     if runs[0].recipe.threads is not None:
         torch.set_num_threads(runs[0].recipe.threads)
     return runs
@@ -174,10 +188,15 @@ def predict(
     if len(folders) > 1:
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
     loaded = checkpoint.load(folders[0], overrides)
+    if said := sealed.altered(loaded.folder, loaded.provenance):
+        click.echo(plain(f"warning: {said}"), err=True)
     known_bias = calibration_file.load(loaded) if calibrate else None
     corpus = read(loaded, file, reader)
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
+    asked = [part for name, part in corpus.splits.items() if split in (None, name)]
+    if not any(map(len, asked)):
+        raise UserError(f"{file}: has no sample{f' in split {split!r}' if split else ''}; there is nothing to predict")
     others = tuple(f"{name}: " for name in corpus.splits if split not in (None, name))
     for note in corpus.notes:
         if not note.startswith(others):
@@ -195,7 +214,7 @@ def predict(
         if modality not in known:
             click.echo(f"note: {modality} is not in the file and counts as missing", err=True)
     for name, part in corpus.splits.items():
-        if split in (None, name):
+        if split in (None, name) and len(part):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
             found = answers(network, to_device(part, device), {"": Condition()}, data.NO_DRAW, PREDICTED)[""]
             columns = task.prediction(found.logits) | _calibrated(known_bias, task, found)
@@ -244,6 +263,7 @@ def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
         click.echo(f"note: read as {reader}: {looks.schema}", err=True)
     config = kind.Config.model_validate(settings)
     corpus: Corpus = kind(config).load()
+    data.check_names(corpus)
     return corpus
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmsa_core import checkpoint, recipe_file, saving, test_log, wandb_runs
+from mmsa_core import checkpoint, recipe_file, saving, sealed, test_log, wandb_runs
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
@@ -31,10 +31,15 @@ def finished(setting: Setting) -> list[int]:
         UserError: where a seed is of another recipe or of other data.
     """
     found = []
+    if setting.out.is_dir():
+        sealed.check(setting.out)
     for seed, folder in sorted(_begun(setting.out)):
+        sealed.check(folder)
         _check(folder, seed, setting)
         if is_finished(folder):
             found.append(seed)
+            if said := sealed.altered(folder, checkpoint.read_json(folder / "provenance.json")):
+                setting.display.warn(said)
     if found:
         setting.display.note(f"finished, and kept as they are: {', '.join(f'seed-{seed}' for seed in found)}")
     return found

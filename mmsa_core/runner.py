@@ -191,7 +191,13 @@ class Trainer:
         """
         saved = self.saver.load() if self.saver else None
         if saved is not None:
-            self.restore(saved)
+            try:
+                self.restore(saved)
+            except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+                raise UserError(
+                    f"{self.stage}: the saved state is of another recipe ({type(error).__name__}: {error!s:.300}); "
+                    "move the folder last/ of this seed away, and it is trained anew"
+                ) from error
             self.watcher.note(f"{self.stage} goes on behind step {self.progress.steps}")
         self.watcher.begin(self.stage, self.train.epochs, -(-len(train) // self.train.batch_size))
         try:

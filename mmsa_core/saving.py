@@ -114,6 +114,20 @@ def tidy(folder: Path, finished: bool = False) -> None:
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
+def kept(folder: Path) -> str:
+    """Which state of a seed is whole, and how its training goes on, for a person to read."""
+    out = f"the same command with --out {folder.parent} --resume"
+    for path in (path for stage in STAGES for path in reversed(files(folder, stage))):
+        with path.open("rb") as file:
+            digest = file.read(32)
+            whole = sha256()
+            while part := file.read(1 << 20):
+                whole.update(part)
+        if whole.digest() == digest:
+            return f"the last state is whole: {path}; {out} goes on from it"
+    return f"no state was saved yet in {folder}; {out} trains it anew"
+
+
 def write(path: Path, saved: Saved) -> None:
     """Write a state behind its digest."""
     content = io.BytesIO()
@@ -128,4 +142,9 @@ def read(path: Path) -> Saved | None:
     digest, found = content[:32], content[32:]
     if sha256(found).digest() != digest:
         return None
-    return Saved(**torch.load(io.BytesIO(found), map_location="cpu", weights_only=True))
+    try:
+        state = torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)
+    except Exception:  # whoever can write a file can write a digest; torch raises anything at what is no data
+        return None
+    whole = isinstance(state, dict) and set(state) == set(Saved._fields)
+    return Saved(**state) if whole and isinstance(state["state"], dict) and isinstance(state["logged"], int) else None

@@ -2,16 +2,30 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmsa_core import assemble, batching, checkpoint, data, edges, metrics, provenance, recipe_file, saving, test_log
+from mmsa_core import (
+    assemble,
+    batching,
+    checkpoint,
+    data,
+    edges,
+    limits,
+    metrics,
+    provenance,
+    recipe_file,
+    saving,
+    sealed,
+    test_log,
+)
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.display import Display
+from mmsa_core.errors import Interrupted
 from mmsa_core.missing import Draw
 from mmsa_core.model import Model
 from mmsa_core.recipe import Recipe
@@ -19,7 +33,7 @@ from mmsa_core.runner import Fit, predict
 from mmsa_core.saving import Saver
 from mmsa_core.stages import Stages
 from mmsa_core.tasks import NoTask
-from mmsa_core.tracking import JsonLines, Trackers
+from mmsa_core.tracking import JsonLines, Switches, Trackers
 from mmsa_core.usage import Meter
 from mmsa_core.wandb_tracking import WandbTracker
 
@@ -36,6 +50,11 @@ class Setting:
     display: Display
     stop: Callable[[], bool] = lambda: False
     """Whether training was asked to end."""
+    switches: Switches = field(init=False)
+    """Of the trackers."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "switches", Switches(self.display.warn))
 
     def folder(self, seed: int) -> Path:
         """Where a seed's run goes."""
@@ -63,7 +82,17 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
     """Train teacher and student with one seed, evaluate the student, and write the run folder.
 
     Where it was interrupted before, it goes on; what it ends with is the same.
+
+    Raises:
+        UserError: also where disk or memory ran out, or the folder was removed; it names the last state.
+        Interrupted: when an end was asked for.
     """
+    folder = setting.folder(seed)
+    with limits.told(folder, lambda: saving.kept(folder)):
+        return _run(setting, seed)
+
+
+def _run(setting: Setting, seed: int) -> dict[str, Any]:
     recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
     folder = setting.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
@@ -85,18 +114,18 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
             "resumed": [*first.get("resumed", []), {"command": setting.command, "commit": about["commit"]}]
         }
     checkpoint.write_json(folder / "provenance.json", about)
-    trackers = Trackers(setting.display.warn)
-    trackers.add("metrics.jsonl", lambda: log)
+    trackers = Trackers(log, setting.switches)
     if recipe.track.wandb is not None:
         wandb = recipe.track.wandb
-        trackers.add("wandb", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
+        trackers.add("W&B", lambda: WandbTracker(wandb, recipe, seed, folder, setting.out.name))
     setting.display.trackers = trackers
     try:
         results = _results(setting, stages, folder)
     except BaseException:
         trackers.fail()
         raise
-    checkpoint.write_json(folder / "provenance.json", about | meter())
+    written = sealed.digests(folder) | {"results.json": sealed.of(checkpoint.json_text(results))}
+    checkpoint.write_json(folder / "provenance.json", about | meter() | {"files": written})
     checkpoint.write_json(folder / "results.json", results)  # the last: now the seed is finished
     saving.tidy(folder, finished=True)
     trackers.finish(results)
@@ -143,6 +172,8 @@ def _evaluate(setting: Setting, recipe: Recipe, student: Model, folder: Path) ->
     threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))
 
     def measured(name: str, draw: Draw, hide: Masker | None) -> dict[str, float | None]:
+        if setting.stop():  # the network is kept in the last state of its training
+            raise Interrupted
         return task.metrics(*predict(student, splits[name], task, [draw], hide, size), threshold)
 
     test_log.record(folder, "train", setting.command, ["test_masked", "test_complete"] if masker else ["test_complete"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmsa_core import assemble, batching, checkpoint, data, earlier
+from mmsa_core import assemble, batching, checkpoint, data, earlier, sealed
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import initialise
@@ -227,6 +227,8 @@ class Stages:
     def _loaded(self, run: Path) -> Model:
         """The student of an earlier run, checked against the data at hand."""
         loaded = checkpoint.rebuild(earlier.folder(run, self.seed, "teacher"))
+        if said := sealed.altered(loaded.folder, loaded.provenance):
+            self.watcher.warn(f"teacher: {said}")
         where = f"teacher: the network in {loaded.folder}"
         data.check_widths(where, loaded.channels, self.data.channels)
         if loaded.recipe.task != self.recipe.task and not isinstance(self.recipe.task, NoTask):

@@ -22,18 +22,17 @@ def log(evaluated: Sequence[Evaluated], summaries: Sequence[Mapping[str, Any]]) 
     first = evaluated[0]
     folder = first.folder.resolve()
     experiment = folder.parent if folder.name == f"seed-{first.recipe.seeds[0]}" else folder
-    run = wandb_runs.start(first.recipe.track.wandb or Wandb(), first.recipe, folder, experiment.name, "eval")
-    for each, found in zip(evaluated, summaries, strict=True):
-        name = each.protocol.name if each.split_name == "test" else f"{each.protocol.name}-{each.split_name}"
-        rows = {place: flat(values) for place, values in (found["conditions"] | found["averages"]).items()}
-        for place in found["averages"] or found["conditions"]:
-            run.summary.update({f"{name}/{place}/{metric}": value for metric, value in rows[place].items()})
-        told = {"table": wandb_runs.table(rows, each.protocol.axis)}
-        told["references"] = wandb_runs.table(found["references"], "predictor")
-        told |= {label: _image(picture) for label, picture in _pictures(each)}
-        run.log({f"{name}/{label}": what for label, what in told.items()})
-    _edges(run, folder)
-    run.finish()
+    with wandb_runs.start(first.recipe.track.wandb or Wandb(), first.recipe, folder, experiment.name, "eval") as run:
+        for each, found in zip(evaluated, summaries, strict=True):
+            name = each.protocol.name if each.split_name == "test" else f"{each.protocol.name}-{each.split_name}"
+            rows = {place: flat(values) for place, values in (found["conditions"] | found["averages"]).items()}
+            for place in found["averages"] or found["conditions"]:
+                run.summary.update({f"{name}/{place}/{metric}": value for metric, value in rows[place].items()})
+            told = {"table": wandb_runs.table(rows, each.protocol.axis)}
+            told["references"] = wandb_runs.table(found["references"], "predictor")
+            told |= {label: _image(picture) for label, picture in _pictures(each)}
+            run.log({f"{name}/{label}": what for label, what in told.items()})
+        _edges(run, folder)
 
 
 def _pictures(evaluated: Evaluated) -> Iterator[tuple[str, Picture]]:

@@ -18,11 +18,16 @@ from mmsa_core.recipe import Recipe, Wandb
 IDS = "wandb.json"
 """In a run folder: the id of each of its runs, by job type."""
 
+WAITS = {"login_timeout": 60.0, "init_timeout": 60.0, "finish_timeout": 300.0}
+"""Seconds for a key at a terminal, for a run to begin, and for what it was told to be sent when it ends. What was not
+sent by then stays in the run folder, for `wandb sync`."""
+
 
 def start(config: Wandb, recipe: Recipe, folder: Path, group: str, job: str, seed: int | None = None) -> Any:
     """Start the run of one job, or go on with the one that the folder knows."""
     import wandb
 
+    wandb.setup(settings=wandb.Settings(**{name: s for name, s in bounds().items() if name == "login_timeout"}))
     name = "-".join(map(str, [recipe.name, *([] if seed is None else [seed]), job]))
     return wandb.init(
         project=config.project,
@@ -36,8 +41,14 @@ def start(config: Wandb, recipe: Recipe, folder: Path, group: str, job: str, see
         mode=_mode(config),
         id=_id(folder, job),
         resume="allow",
-        settings=wandb.Settings(silent=True, init_timeout=60, x_disable_stats=True),
+        reinit="create_new",  # a run that is open in this process, such as a notebook's own, stays as it is
+        settings=wandb.Settings(silent=True, x_disable_stats=True, **bounds()),
     )
+
+
+def bounds() -> dict[str, Any]:
+    """How long W&B may keep us waiting where its own variables (WANDB_INIT_TIMEOUT, ...) say nothing."""
+    return {name: seconds for name, seconds in WAITS.items() if f"WANDB_{name.upper()}" not in os.environ}
 
 
 def artifact(run: Any, name: str, kind: str, files: Sequence[Path], about: Mapping[str, Any]) -> None:

@@ -65,15 +65,14 @@ class WandbTracker:
 
 def aggregate(config: Wandb, recipe: Recipe, folder: Path, found: Mapping[str, Any]) -> None:
     """The run over all seeds: mean and deviation of every metric, and the recipe."""
-    run = wandb_runs.start(config, recipe, folder, folder.name, "aggregate")
-    spread = {condition: flat(values) for condition, values in found["conditions"].items()}
-    for condition, values in spread.items():
-        run.summary.update({f"{condition}/{name}": value for name, value in values.items()})
-    run.log({"results": wandb_runs.table(spread, "condition")})
-    run.log({"references": wandb_runs.table(found["references"], "predictor")} if found["references"] else {})
-    first = folder / f"seed-{found['seeds'][0]}" / "recipe.yaml"
-    wandb_runs.artifact(run, f"{recipe.name}-recipe", "recipe", [first], {"seeds": found["seeds"]})
-    run.finish()
+    with wandb_runs.start(config, recipe, folder, folder.name, "aggregate") as run:
+        spread = {condition: flat(values) for condition, values in found["conditions"].items()}
+        for condition, values in spread.items():
+            run.summary.update({f"{condition}/{name}": value for name, value in values.items()})
+        run.log({"results": wandb_runs.table(spread, "condition")})
+        run.log({"references": wandb_runs.table(found["references"], "predictor")} if found["references"] else {})
+        first = folder / f"seed-{found['seeds'][0]}" / "recipe.yaml"
+        wandb_runs.artifact(run, f"{recipe.name}-recipe", "recipe", [first], {"seeds": found["seeds"]})
 
 
 def flat(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/calibration.md",
+    "docs/clusters.md",
     "docs/corpora.md",
     "docs/data.md",
     "docs/masks.md",

@@ -189,22 +189,32 @@ class Broken:
         if "finish" in self.fails:
             raise RuntimeError
 
+    def fail(self):
+        self.closed = True
+
 
 def test_trackers_that_fail_are_switched_off(tmp_path):
     warnings = []
-    trackers = tracking.Trackers(warnings.append)
-    good = Broken(())
+    switches = tracking.Switches(warnings.append)
+    log = tracking.JsonLines(tmp_path / "metrics.jsonl")
+    trackers = tracking.Trackers(log, switches)
+    good, bad = Broken(()), Broken(("rows",))
     trackers.add("good", lambda: good)
-    trackers.add("bad", lambda: Broken(("rows",)))
+    trackers.add("bad", lambda: bad)
     trackers.add("late", lambda: Broken(("finish",)))
     trackers.add("never", lambda: 1 / 0)
     for _ in range(3):
         trackers.rows("student", [{"step": 1}])
     trackers.finish({})
     assert good.seen == 3
+    assert bad.closed
+    assert len(log.path.read_text().splitlines()) == 3
     assert len(warnings) == 3
-    assert "tracker never failed and is switched off; training goes on (division by zero)" in warnings[0]
+    assert "tracker never failed and is switched off; all else goes on (division by zero)" in warnings[0]
     assert "the disk is gone" in warnings[1]
+    again = tracking.Trackers(log, switches)  # of the next seed
+    again.add("never", lambda: pytest.fail("it is not tried again"))
+    assert len(warnings) == 3
 
 
 def test_wandb_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, capsys):
@@ -214,4 +224,4 @@ def test_wandb_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, caps
     monkeypatch.setattr(seed_run, "WandbTracker", refuse)
     folder = run(make.tiny(track={"wandb": {}}), tmp_path / "out")
     assert (folder / "seed-1" / "results.json").is_file()
-    assert "tracker wandb failed and is switched off; training goes on (no network)" in capsys.readouterr().out
+    assert "tracker W&B failed and is switched off; all else goes on (no network)" in capsys.readouterr().out

@@ -3,11 +3,14 @@
 import math
 
 import pytest
+import torch
 
 from mmsa_core import protocol_file
+from mmsa_core.display import headline
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
 from mmsa_core.protocol import Average, Condition, average
+from mmsa_core.tasks import Classification, Regression
 from mmsa_core.testing import samples
 
 THREE = ("text", "audio", "vision")
@@ -71,6 +74,17 @@ def test_proper_subsets_are_subsets(tmp_path):
 def test_a_mean_of_equal_values_is_that_value():
     weights = Average(tuple("abcdef")).weights({})
     assert average([0.5] * 6, list(weights.values())) == 0.5
+
+
+def test_f1_never_stands_alone():
+    first = protocol_file.get("inter", THREE).metrics
+    sentiment = Classification(classes=3, sentiment=True)
+    names = sentiment.metrics(torch.zeros(4, 3), torch.tensor([0, 1, 2, 2]))
+    columns = headline(sentiment, {"text": dict.fromkeys(names)}, first)
+    assert columns == ["f1_non0", "auc_non0", "positive_rate", "f1", "auc", "acc", "f1_macro"]
+    score = Regression().metrics(torch.zeros(4, 1), torch.tensor([-1.0, 0.0, 1.0, 2.0]), 0.5)
+    columns = headline(Regression(), {"text": dict.fromkeys(score)}, first)
+    assert columns == ["f1_non0", "f1_non0_tuned", "auc_non0", "positive_rate", "mae", "corr"]
 
 
 def test_one_modality_at_a_time_is_late():

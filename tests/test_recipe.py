@@ -216,7 +216,7 @@ DEFECTS = {
     "no such integer": ("[1]", "[!!int x]", "recipe.yaml:2: not a valid int: 'x'"),
     "half a character": ("name: tiny", 'name: "\\ud800"', "recipe.yaml:1: '\\ud800' is not text"),
     "half a character in a key": ("seeds:", '"\\ud800":', "recipe.yaml:2: '\\ud800' is not text"),
-    "itself inside": ("[1]", "&a [*a]", "recipe.yaml: nested too deeply"),
+    "itself inside": ("[1]", "&a [*a]", "recipe.yaml:2: a value holds itself"),
     "reserved label": ("  scd:", "  task:", "'task' cannot name a term"),
 }
 

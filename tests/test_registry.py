@@ -211,7 +211,9 @@ def test_a_missing_module_is_reported(install):
 @pytest.mark.parametrize("source", ["class Term: ...", "Term = 3", "from mmsa_core.components import Masker as Term"])
 def test_a_wrong_base_class_is_reported(install, source):
     install("[mmsa.distillers]\nbroken.term = broken_term:Term\n", broken_term=source)
-    with pytest.raises(UserError, match=r"'broken\.term' of mmsa-broken 0\.3: .* does not extend Distiller"):
+    with pytest.raises(
+        UserError, match=r"'broken\.term' of mmsa-broken 0\.3 \(.*entry_points\.txt\): .* does not extend Distiller"
+    ):
         registry.Registry("distiller").get("broken.term")
 
 

@@ -171,7 +171,7 @@ def test_where_there_is_nothing_to_go_on_with(make, tmp_path):
 def test_two_processes_do_not_train_into_one_folder(make, copy, whole):
     (copy / "seed-2" / "results.json").unlink()
     before, recipe = tree(copy), make.tiny(seeds=[1, 2, 3], train=SHORT)
-    with lock.held(copy), pytest.raises(UserError, match="another process is training into it"):
+    with lock.held(copy, print), pytest.raises(UserError, match="another process is training into it"):
         train(recipe, copy, resumed=True)
     assert tree(copy) == before
     train(recipe, copy, resumed=True)

@@ -166,8 +166,7 @@ class Evil:
 def test_a_state_executes_nothing(tmp_path):
     path = tmp_path / "student-000001.state"
     saving.write(path, Saved({"evil": Evil()}, 0))
-    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
-        saving.read(path)
+    assert saving.read(path) is None  # like one that was torn
 
 
 def command(tmp_path, recipe, *more):
@@ -216,7 +215,7 @@ def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
 
 
 def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmsa_core.stopping.Stop.asked", True, raising=False)
-    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: True)
+    states = tmp_path / "out" / "seed-1" / "last"
+    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: states.exists())
     with pytest.raises(Interrupted, match="--resume goes on"):
         train(recipe_of(make), tmp_path / "out")

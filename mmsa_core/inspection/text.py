@@ -13,13 +13,14 @@ from mmsa_core.inspection.text_features import closer, modalities, splits
 from mmsa_core.inspection.text_samples import classes, missing, probes, scores
 from mmsa_core.inspection.traps.warning import Warned
 from mmsa_core.inspection.wording import printable
+from mmsa_core.screen import Screen
 
 PLAIN_WIDTH = 80
 
 
 def console() -> Console:
     """As wide as the terminal; what is piped is as wide as a small one."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
+    return Screen(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def show(out: Console, name: str, facts: Facts, warned: Sequence[Warned]) -> None:

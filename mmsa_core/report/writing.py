@@ -1,5 +1,7 @@
 """The files of a report: the page, the same in Markdown, each table in three formats, each figure in two."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +19,26 @@ def check(out: Path) -> None:
 
 
 def write(out: Path, title: str, sections: Sequence[Section]) -> Path:
-    """Write everything into `out`; returns the page."""
+    """Write everything into `out`, or nothing; returns the page."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        written = _write(made, title, sections)
+        made.chmod(0o777 & ~checkpoint.umask())
+        if out.exists():
+            out.rmdir()  # it is empty
+        made.rename(out)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return out / written.name
+
+
+def _write(out: Path, title: str, sections: Sequence[Section]) -> Path:
     blocks = [block for section in sections for block in section.blocks]
     drawn = {block.name: style.render(block.draw) for block in blocks if isinstance(block, Picture)}
-    for folder in (out, out / "tables", out / "figures"):
-        folder.mkdir(parents=True, exist_ok=True)
+    for folder in (out / "tables", out / "figures"):
+        folder.mkdir()
     for name, figure in drawn.items():
         checkpoint.write_bytes(out / "figures" / f"{name}.png", figure.png)
         checkpoint.write_bytes(out / "figures" / f"{name}.pdf", figure.pdf)

@@ -201,7 +201,7 @@ def test_names_that_would_be_markup_formulas_or_terminal_codes(mmsa, tmp_path):
 def test_a_reader_that_cannot_be_imported_stops_only_itself(mmsa, file, monkeypatch):
     from mmsa_core import registry
 
-    claim = registry.Claim("broken", "no.such:Thing", "other 1.0")
+    claim = registry.Claim("broken", "no.such:Thing", "other 1.0", file)
     known = registry.metadata()
     group = {"mmsa.datasets": (*known.claims["mmsa.datasets"], claim)}
     monkeypatch.setattr(registry, "metadata", lambda: registry.Metadata({**known.claims, **group}, ()))
