@@ -5,6 +5,7 @@ python bench/soak.py [--part NAME] [--data FILE] [--kills N] [--seed N] [--json 
 kills: trainings are killed (SIGKILL and SIGTERM mixed) at random moments and go on; all files that they end with are
 compared with those of a run that was left alone.
 memory: one process takes 10,000 steps and evaluates 200 times; its peak must stay where it was.
+hostile: mutated recipes, data files and run folders must end with an answer or one message (`bench/hostile.py`).
 
 With `--data`, a pickle of MMSA's schema, the recipes are trained on it, else on the embedded corpus.
 """
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hostile
 import kills
 import memory
 from measure import Found
@@ -88,9 +90,26 @@ def peaks(found: Found, console: Console) -> None:
             console.print(f"  DEFECT {defect}", markup=False)
 
 
+def mutated(options: Namespace, folder: Path) -> Found:
+    """The part `hostile`."""
+    count, seed = options.mutations, options.seed
+    tried = {"recipes": hostile.recipes(count, seed), "data files": hostile.files(count, seed)}
+    tried["run folders"] = hostile.folders(count // 2, seed)
+    return {name: {"outcomes": dict(each.outcomes), "defects": each.defects} for name, each in tried.items()}
+
+
+def outcomes(found: Found, console: Console) -> None:
+    """Print what came of mutated input."""
+    for name, each in found.items():
+        console.print(f"{name}: " + ", ".join(f"{n} {outcome}" for outcome, n in each["outcomes"].items()))
+        for defect in each["defects"]:
+            console.print(f"  DEFECT {defect}", markup=False)
+
+
 PARTS: dict[str, tuple[Callable[[Namespace, Path], Found], Callable[[Found, Console], None]]] = {
     "kills": (killed, table),
     "memory": (flat, peaks),
+    "hostile": (mutated, outcomes),
 }
 
 
@@ -102,6 +121,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="in all (default 100)")
     parser.add_argument("--steps", type=int, default=memory.STEPS, metavar="N", help="of the part memory")
     parser.add_argument("--evaluations", type=int, default=memory.EVALUATIONS, metavar="N", help="of the part memory")
+    parser.add_argument("--mutations", type=int, default=1000, metavar="N", help="of each kind, of the part hostile")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random moments")
     parser.add_argument("--folder", type=Path, help="for the runs, a new one; by default a temporary one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
