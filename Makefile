@@ -11,7 +11,7 @@ train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
 
 test: $(ENV)/.mmsa-dev
-	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -n logical --dist loadfile
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 check: $(ENV)/.mmsa-dev
 	$(BIN)/ruff format --check .
