@@ -27,9 +27,9 @@ from peer_dmd import Published, check
 from mmsa_core import batching, data, recipe_file
 from mmsa_core.attention import form
 from mmsa_core.recipe import Recipe
-from mmsa_core.runner import Watcher
 from mmsa_core.stages import Stages
 from mmsa_core.types import Batch
+from mmsa_core.watcher import Watcher
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "dmd-mosi.yaml"
 

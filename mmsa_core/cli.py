@@ -114,10 +114,10 @@ def predict(
     device: str,
 ) -> None:
     """Predict FILE with RUN; any modality may be missing."""
-    from mmsa_core import reports
+    from mmsa_core import prediction
     from mmsa_core.devices import pick
 
-    reports.predict(run, file, reader, split, out, overrides, pick(device), calibrate)
+    prediction.predict(run, file, reader, split, out, overrides, pick(device), calibrate)
 
 
 @main.command("import")

@@ -16,11 +16,11 @@ from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation import references, summarize
 from mmsa_core.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
-from mmsa_core.runner import Watcher
 from mmsa_core.seed_run import Setting
 from mmsa_core.stages import Stages
 from mmsa_core.stopping import Stop
 from mmsa_core.tasks import NoTask
+from mmsa_core.watcher import Watcher
 
 
 def train(

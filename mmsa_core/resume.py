@@ -8,9 +8,9 @@ from mmsa_core import checkpoint, recipe_file, saving, sealed, test_log, wandb_r
 from mmsa_core.errors import UserError
 from mmsa_core.initialization import listed
 from mmsa_core.recipe import Recipe
-from mmsa_core.runner import Watcher
 from mmsa_core.seed_run import Setting
 from mmsa_core.stages import Stages
+from mmsa_core.watcher import Watcher
 
 UNCOMPARED = ("seeds", "track", "data.path", "save")
 """What makes no other experiment: which seeds there are, where they are logged, where the same data lie, when the state

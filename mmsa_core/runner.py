@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmsa_core import metrics, nonfinite
-from mmsa_core.batching import batches, full_lengths, lengths_of, shuffled
+from mmsa_core.asking import predict
+from mmsa_core.batching import batches, lengths_of, shuffled
 from mmsa_core.components import Distiller, Masker
 from mmsa_core.corpus import Split
 from mmsa_core.errors import UserError
@@ -27,35 +28,11 @@ from mmsa_core.saving import Saver
 from mmsa_core.tasks import NoTask, TaskBase
 from mmsa_core.teacher import Average, MovingAverage, Teacher
 from mmsa_core.terms import Terms, mean_loss
-from mmsa_core.types import Batch, Outputs, filled
+from mmsa_core.types import Batch, Outputs
+from mmsa_core.watcher import Watcher
 
 PATIENCE = 3
 """Epochs on end that a term must complain before the user is warned."""
-
-
-class Watcher:
-    """Hears of every epoch; the display and the trackers are watchers."""
-
-    def begin(self, stage: str, epochs: int, steps: int) -> None:
-        """A network is about to be trained for `epochs` of `steps` mini-batches."""
-
-    def step(self, stage: str) -> None:
-        """A mini-batch was learned from."""
-
-    def rows(self, stage: str, rows: list[Row]) -> None:
-        """What was logged of each step of an epoch."""
-
-    def epoch(self, stage: str, row: Row) -> None:
-        """Means over the epoch's steps, and its validation."""
-
-    def note(self, message: str) -> None:
-        """Something worth knowing that is no warning."""
-
-    def warn(self, message: str) -> None:
-        """Something that the user should know."""
-
-    def end(self, stage: str) -> None:
-        """The network has been trained."""
 
 
 @dataclass(frozen=True)
@@ -408,28 +385,3 @@ def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:
         had = before.sum()
         shares[f"hidden/{modality}"] = (had - seen.observed[modality].sum()) / had.clamp(min=1)
     return shares
-
-
-def predict(
-    network: nn.Module,
-    split: Split,
-    task: TaskBase | None,
-    draws: list[Draw],
-    masker: Masker | None,
-    size: int = 256,
-) -> tuple[Tensor, Tensor]:
-    """Logits [draws * samples, width] and targets of a split in eval mode, once for each draw of the masks.
-
-    Samples in which nothing is seen get the same answer to the last bit, so that it ranks none of them.
-    """
-    training, size = network.training, min(size, len(split))
-    network.eval()
-    logits, targets = [], []
-    with torch.inference_mode():
-        for draw in draws:
-            for batch in batches(split, task, size, lengths=full_lengths(split, network)):
-                seen = masker(batch, draw) if masker else batch
-                logits.append(network(filled(seen, size)).logits[: len(batch)])
-                targets.append(batch.target)
-    network.train(training)
-    return torch.cat(logits), torch.cat(targets)

@@ -22,6 +22,7 @@ from mmsa_core import (
     sealed,
     test_log,
 )
+from mmsa_core.asking import predict
 from mmsa_core.components import Masker
 from mmsa_core.corpus import Corpus, Split
 from mmsa_core.display import Display
@@ -29,7 +30,7 @@ from mmsa_core.errors import Interrupted
 from mmsa_core.missing import Draw
 from mmsa_core.model import Model
 from mmsa_core.recipe import Recipe
-from mmsa_core.runner import Fit, predict
+from mmsa_core.runner import Fit
 from mmsa_core.saving import Saver
 from mmsa_core.stages import Stages
 from mmsa_core.tasks import NoTask

@@ -14,12 +14,13 @@ from mmsa_core.initialization import initialise
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
 from mmsa_core.recipe import EmaTeacher, EnsembleTeacher, ModelSection, Recipe, RunTeacher, SelfTeacher, TrainedTeacher
-from mmsa_core.runner import Trainer, Watcher
+from mmsa_core.runner import Trainer
 from mmsa_core.saving import Saver
 from mmsa_core.tasks import NoTask
 from mmsa_core.teacher import Average, Fixed, Myself, Teacher, ensemble
 from mmsa_core.terms import Terms
 from mmsa_core.types import Batch, Modality, Outputs
+from mmsa_core.watcher import Watcher
 
 
 @dataclass(frozen=True)

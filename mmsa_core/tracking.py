@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from mmsa_core import limits
 from mmsa_core.progress import Row
-from mmsa_core.runner import Watcher
+from mmsa_core.watcher import Watcher
 
 LONGEST = 300
 """Characters of a reason that are shown."""

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsa_core import batching, data
+from mmsa_core.asking import predict
 from mmsa_core.corpus import Split
-from mmsa_core.runner import predict
 
 WIDE = {m: {"name": "projection", "kernel": 3, "padding": "same"} for m in ("text", "audio", "vision")}
 SHORT = {m: {"name": "projection", "kernel": 3} for m in ("text", "audio", "vision")}

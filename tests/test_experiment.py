@@ -19,10 +19,10 @@ from mmsa_core import (
     seed_run,
     tracking,
 )
+from mmsa_core.asking import predict
 from mmsa_core.checkpoint import atomic
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
-from mmsa_core.runner import predict
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from mmsa_core import assemble, checkpoint, data, registry
-from mmsa_core.runner import predict
+from mmsa_core.asking import predict
 
 CHANNELS = {"text": 6, "audio": 4, "vision": 5}
 LENGTHS = {"text": 5, "audio": 5, "vision": 5}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from mmsa_core import batching, data
+from mmsa_core.asking import predict
 from mmsa_core.components import OptimizerConfig
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
 from mmsa_core.optimization import optimizer
-from mmsa_core.runner import predict
 
 
 def weights(trainer):
