@@ -239,6 +239,12 @@ def _imported(claim: Claim, what: str, base: Any) -> Any:
 class Functions(Registry[Any]):
     """Maps names to functions, found in the same way."""
 
+    @property
+    def base(self) -> type[Any]:
+        """None in particular; what core needs for them is imported by then."""
+        import_module("mmsa_core.importing")
+        return object
+
     def defect(self, component: Any) -> str | None:
         return None if callable(component) else "is no function"
 

@@ -1,7 +1,10 @@
 """What several tests need: a small recipe and its data."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: children would not hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("WANDB_SILENT", "true")
 

@@ -276,4 +276,4 @@ def test_an_unknown_importer_suggests(mmsa):
     assert "unknown importer 'publishd'. Did you mean 'fake.published'?" in message
     assert "fake.number" in message
     message = refused(mmsa, "import", "fake.number", "absent.pth", "--out", "run")
-    assert "importer 'fake.number' of mmsa-fake 0.3: 3 is no function" in message
+    assert "importer 'fake.number' of mmsa-fake 0.3 (fake_importer:NUMBER, " in message
