@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsa_core import conversion
+from mmsa_core.corpora import conversion
 
 
 @dataclass(frozen=True)

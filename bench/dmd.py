@@ -24,12 +24,13 @@ import torch
 from measure import Figure, Found, alternate, arguments, environment, operations, peak_mebibytes
 from peer_dmd import Published, check
 
-from mmsa_core import batching, data, recipe_file
 from mmsa_core.attention import form
-from mmsa_core.recipe import Recipe
-from mmsa_core.stages import Stages
+from mmsa_core.corpora import batching, data
+from mmsa_core.recipes import recipe_file
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.training.stages import Stages
+from mmsa_core.training.watcher import Watcher
 from mmsa_core.types import Batch
-from mmsa_core.watcher import Watcher
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "dmd-mosi.yaml"
 

@@ -18,10 +18,12 @@ from measure import Figure, Found, alternate, arguments, environment
 from parts import MOSI, QUICK, Size, recipe
 from rich.console import Console
 
-from mmsa_core import assemble, data, protocol_file
+from mmsa_core import assemble
+from mmsa_core.corpora import data
+from mmsa_core.evaluation import protocol_file
+from mmsa_core.evaluation.scores import Answers, answers
 from mmsa_core.model import Model
-from mmsa_core.recipe_file import build
-from mmsa_core.scores import Answers, answers
+from mmsa_core.recipes.recipe_file import build
 
 FUSIONS = ("concat", "gated", "low_rank", "tensor")
 """Those that join encoded modalities."""

@@ -20,8 +20,9 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
-from mmsa_core import making, registry, writers
+from mmsa_core import registry, writers
 from mmsa_core.cli import main
+from mmsa_core.corpora import making
 from mmsa_core.errors import UserError
 from mmsa_core.testing import mutations
 

@@ -34,8 +34,10 @@ def measured(recipe: Path, folder: Path, steps: int, evaluations: int) -> dict[s
     """Train, then evaluate over and over, in this process."""
     import torch
 
-    from mmsa_core import experiment, recipe_file, reports
     from mmsa_core.display import Display
+    from mmsa_core.evaluation import reports
+    from mmsa_core.recipes import recipe_file
+    from mmsa_core.training import experiment
 
     silent = Console(file=io.StringIO(), width=160)
     peaks: dict[str, list[float]] = {"steps": [], "evaluations": []}

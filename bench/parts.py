@@ -8,14 +8,16 @@ import torch
 from loops import looped
 from torch import nn
 
-from mmsa_core import assemble, data, recipe_file
+from mmsa_core import assemble
 from mmsa_core.components import Context, Distiller
+from mmsa_core.corpora import data
 from mmsa_core.model import Model
-from mmsa_core.recipe import Log, Recipe
-from mmsa_core.runner import Trainer
-from mmsa_core.stages import Stages
-from mmsa_core.teacher import Fixed
-from mmsa_core.watcher import Watcher
+from mmsa_core.recipes import recipe_file
+from mmsa_core.recipes.recipe import Log, Recipe
+from mmsa_core.training.runner import Trainer
+from mmsa_core.training.stages import Stages
+from mmsa_core.training.teacher import Fixed
+from mmsa_core.training.watcher import Watcher
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "corrkd.yaml"
 CPU = torch.device("cpu")

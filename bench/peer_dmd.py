@@ -24,8 +24,8 @@ from mmsa_dmd.encoder import DmdEncoder
 from mmsa_dmd.fusion import DecoupledFusion
 from torch import Tensor
 
-from mmsa_core.data import Data
-from mmsa_core.recipe import Recipe
+from mmsa_core.corpora.data import Data
+from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.types import Batch
 
 LOOP, NETWORK, SOFTMAX = "trains.singleTask.DMD", "trains.singleTask.model.dmd", "trains.singleTask.misc"

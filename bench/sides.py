@@ -13,9 +13,9 @@ from corpora import Made
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mmsa_core import data
-from mmsa_core.batching import batches, shuffled
 from mmsa_core.components import DatasetConfig
+from mmsa_core.corpora import data
+from mmsa_core.corpora.batching import batches, shuffled
 from mmsa_core.datasets.stored import StoredCorpus
 from mmsa_core.tasks import Regression
 

@@ -59,8 +59,9 @@ def read(path: Path) -> str:
 
 def follow(moments: Moments) -> None:
     """Follow the parts of a training."""
-    from mmsa_core import checkpoint, seed_run
-    from mmsa_core.runner import Trainer
+    from mmsa_core.run_folder import checkpoint
+    from mmsa_core.training import seed_run
+    from mmsa_core.training.runner import Trainer
 
     moments.follow(Trainer, "fit", lambda self, *_: f"{self.stage} stage")
     moments.follow(Trainer, "step", lambda self, *_: f"{self.stage} step {self.progress.steps + 1}")

@@ -20,12 +20,12 @@ from measure import Figure, Found, alternate, arguments, environment, peak_mebib
 from parts import CPU, MOSI, QUICK, Parts, Size, parts, recipe
 from rich.console import Console
 
-from mmsa_core import experiment
-from mmsa_core.batching import batches
 from mmsa_core.components import Distiller
+from mmsa_core.corpora.batching import batches
 from mmsa_core.display import Display
 from mmsa_core.missing import Draw, derive
-from mmsa_core.runner import Trainer
+from mmsa_core.training import experiment
+from mmsa_core.training.runner import Trainer
 from mmsa_core.types import Batch
 
 TERMS = ("scd", "cpd", "rcd")

@@ -8,11 +8,11 @@ from torch import nn
 
 from mmsa_core import limits, registry
 from mmsa_core.components import Context, Distiller, Masker
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
-from mmsa_core.recipe import ModelSection, Recipe
+from mmsa_core.recipes.recipe import ModelSection, Recipe
 from mmsa_core.tasks import NoTask, Regression, TaskBase
 from mmsa_core.types import Batch, Modality, Outputs
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from mmsa_core.cli_ablate import ablate
-from mmsa_core.cli_calibrate import CALIBRATE
-from mmsa_core.cli_calibrate import calibrate as calibrate_command
-from mmsa_core.cli_command import DEVICE, RECIPE, RUN, SET, command
-from mmsa_core.cli_compare import compare
-from mmsa_core.cli_data import data
-from mmsa_core.cli_embed import embed
-from mmsa_core.cli_masks import masks
-from mmsa_core.cli_report import report
-from mmsa_core.cli_train import train
-from mmsa_core.cli_verify import verify
+from mmsa_core.commands.ablate import ablate
+from mmsa_core.commands.calibrate import CALIBRATE
+from mmsa_core.commands.calibrate import calibrate as calibrate_command
+from mmsa_core.commands.command import DEVICE, RECIPE, RUN, SET, command
+from mmsa_core.commands.compare import compare
+from mmsa_core.commands.data import data
+from mmsa_core.commands.embed import embed
+from mmsa_core.commands.masks import masks
+from mmsa_core.commands.report import report
+from mmsa_core.commands.train import train
+from mmsa_core.commands.verify import verify
 from mmsa_core.errors import UserError
 
 
@@ -77,9 +77,10 @@ def evaluate(
     device: str,
 ) -> None:
     """Evaluate RUN under missing modalities or frames."""
-    from mmsa_core import edge_report, reports
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
+    from mmsa_core.edges import edge_report
+    from mmsa_core.evaluation import reports
 
     display = Display()
     if edges:
@@ -114,8 +115,8 @@ def predict(
     device: str,
 ) -> None:
     """Predict FILE with RUN; any modality may be missing."""
-    from mmsa_core import prediction
     from mmsa_core.devices import pick
+    from mmsa_core.evaluation import prediction
 
     prediction.predict(run, file, reader, split, out, overrides, pick(device), calibrate)
 
@@ -128,8 +129,8 @@ def predict(
 @command
 def import_checkpoint(name: str, checkpoint: Path, out: Path, overrides: tuple[str, ...]) -> None:
     """Make a run of CHECKPOINT, by the importer NAME."""
-    from mmsa_core import importing
     from mmsa_core.display import Display
+    from mmsa_core.run_folder import importing
 
     importing.run(name, checkpoint, out, overrides, " ".join(["mmsa", *sys.argv[1:]]), Display())
 
@@ -168,7 +169,8 @@ def show(name: str) -> None:
 @command
 def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Validate RECIPE and print it with every default."""
-    from mmsa_core import assemble, recipe_file
+    from mmsa_core import assemble
+    from mmsa_core.recipes import recipe_file
 
     found = recipe_file.load(recipe, overrides)
     assemble.contracts(found)
@@ -180,7 +182,7 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 def schema() -> None:
     """Print the JSON schema of recipes, for editors."""
     from mmsa_core import registry
-    from mmsa_core.recipe import Recipe
+    from mmsa_core.recipes.recipe import Recipe
 
     for table in registry.ALL:
         for name in table:
@@ -196,7 +198,7 @@ def schema() -> None:
 @command
 def protocols(name: str | None) -> None:
     """List the protocols, or print NAME as YAML."""
-    from mmsa_core import protocol_file
+    from mmsa_core.evaluation import protocol_file
 
     known = protocol_file.shipped()
     if name is not None:

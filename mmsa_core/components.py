@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 
 from mmsa_core.closed import Closed
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.missing import Draw
 from mmsa_core.tasks import Task
 from mmsa_core.types import Batch, Encoded, Modality, Outputs

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsa_core import plain
-from mmsa_core.progress import Row
 from mmsa_core.screen import Screen
 from mmsa_core.tasks import TaskBase
-from mmsa_core.watcher import Watcher
+from mmsa_core.training.progress import Row
+from mmsa_core.training.watcher import Watcher
 
 UNDEFINED = "undef."
 PLAIN_WIDTH = 180

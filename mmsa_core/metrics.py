@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
-from mmsa_core.measures import MeanOf, Measure, Paired, values
+from mmsa_core.evaluation.measures import MeanOf, Measure, Paired, values
 from mmsa_core.statistics import counted
 from mmsa_core.statistics.counted import Array
 

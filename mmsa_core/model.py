@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mmsa_core.components import Encoder, Fusion
-from mmsa_core.corpus import Split
-from mmsa_core.sequences import Sequences
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.types import Batch, Encoded, Modality, Outputs
 
 

@@ -242,7 +242,7 @@ class Functions(Registry[Any]):
     @property
     def base(self) -> type[Any]:
         """None in particular; what core needs for them is imported by then."""
-        import_module("mmsa_core.importing")
+        import_module("mmsa_core.run_folder.importing")
         return object
 
     def defect(self, component: Any) -> str | None:
@@ -257,4 +257,4 @@ datasets: Registry[Any] = Registry("dataset")
 ALL = (encoders, fusions, distillers, maskers, datasets)
 """What a recipe is made of."""
 importers = Functions("importer")
-"""Readers of checkpoints of other people's code; see `mmsa_core.importing`."""
+"""Readers of checkpoints of other people's code; see `mmsa_core.run_folder.importing`."""

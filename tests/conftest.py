@@ -11,9 +11,9 @@ os.environ.setdefault("WANDB_SILENT", "true")
 import pytest
 import torch
 
-from mmsa_core import data
-from mmsa_core.recipe import Recipe
-from mmsa_core.stages import Stages
+from mmsa_core.corpora import data
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.training.stages import Stages
 
 torch.set_num_threads(1)  # small tensors: threads cost more than they give
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import ablation, ablation_tables, experiment, recipe_file, resume
+from mmsa_core.ablation import ablation, ablation_tables
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.recipes import recipe_file
+from mmsa_core.training import experiment, resume
 
 SHORT = {"epochs": 1, "batch_size": 22, "lr": 1e-3, "clip": 1.0}
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsa_core.availability import availability, subset
+from mmsa_core.evaluation.availability import availability, subset
 from mmsa_core.types import Batch
 
 NAMES = ("text", "audio", "vision")

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import batching, data
-from mmsa_core.asking import predict
-from mmsa_core.corpus import Split
+from mmsa_core.corpora import batching, data
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.evaluation.asking import predict
 
 WIDE = {m: {"name": "projection", "kernel": 3, "padding": "same"} for m in ("text", "audio", "vision")}
 SHORT = {m: {"name": "projection", "kernel": 3} for m in ("text", "audio", "vision")}
@@ -100,7 +100,7 @@ def test_a_bucket_changes_the_order_of_a_training_and_repeats(make):
 def test_what_fits_a_device_is_kept_there(monkeypatch):
     split, moved, cuda = of_lengths(2, 3), [], torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (48, 100))
-    monkeypatch.setattr("mmsa_core.sequences.Sequences.to", lambda self, device: moved.append(device) or self)
+    monkeypatch.setattr("mmsa_core.corpora.sequences.Sequences.to", lambda self, device: moved.append(device) or self)
     size = sum(x.bytes for x in split.features.values())
     assert size == 24  # bytes, of which two could be free
     assert batching.to_device(split, cuda).device == cuda

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmsa_core import registry
 from mmsa_core.components import Context
 from mmsa_core.tasks import Bins
-from mmsa_core.teacher import Average, Myself
+from mmsa_core.training.teacher import Average, Myself
 from mmsa_core.types import Batch, Outputs
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
@@ -186,7 +186,7 @@ def steps_without_reads(trainer, batches):
 
 
 def rows(made, size, n=2):
-    from mmsa_core.batching import batches
+    from mmsa_core.corpora.batching import batches
 
     return list(batches(made.data.splits["train"], made.recipe.task, size))[:n]
 

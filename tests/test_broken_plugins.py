@@ -7,8 +7,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from mmsa_core import recipe_file, registry
+from mmsa_core import registry
 from mmsa_core.cli import main
+from mmsa_core.recipes import recipe_file
 
 MASKER = "from mmsa_core.components import ComponentConfig, Masker\n"
 BROKEN = {  # entry points, the module, what is said of it

@@ -8,10 +8,14 @@ import shutil
 import pytest
 import torch
 
-from mmsa_core import calibrating, checkpoint, data, experiment, protocol_file
+from mmsa_core.calibration import calibrating
+from mmsa_core.corpora import data
+from mmsa_core.corpora.making import corpus
 from mmsa_core.display import Display
-from mmsa_core.making import corpus
+from mmsa_core.evaluation import protocol_file
+from mmsa_core.run_folder import checkpoint
 from mmsa_core.tasks import Bins
+from mmsa_core.training import experiment
 from mmsa_core.writers import write
 
 CPU = torch.device("cpu")

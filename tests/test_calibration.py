@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsa_core.bias import NUDGE, fitted, likeliest, midpoint, share, warmth
-from mmsa_core.calibration import LEAN_ON_ALL, LEAN_ON_SUBSET, apply, fit
-from mmsa_core.evidence import Evidence, buckets
-from mmsa_core.margins import margins, moved
-from mmsa_core.scores import Answers
+from mmsa_core.calibration.bias import NUDGE, fitted, likeliest, midpoint, share, warmth
+from mmsa_core.calibration.calibration import LEAN_ON_ALL, LEAN_ON_SUBSET, apply, fit
+from mmsa_core.calibration.evidence import Evidence, buckets
+from mmsa_core.calibration.margins import margins, moved
+from mmsa_core.evaluation.scores import Answers
 from mmsa_core.tasks import BinaryLabels, Bins, Classification, Regression
 
 REGRESSION, BINS = Regression(), Bins(classes=7)

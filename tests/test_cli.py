@@ -14,8 +14,9 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from mmsa_core import experiment, registry
+from mmsa_core import registry
 from mmsa_core.cli import main
+from mmsa_core.training import experiment
 
 RECIPE = """\
 name: tiny

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsa_core import cli_data, corruption, data, making, recipe_file, registry, writers
-from mmsa_core.corpus import Corpus
+from mmsa_core import registry, writers
+from mmsa_core.commands import data as cli_data
+from mmsa_core.corpora import corruption, data, making
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.errors import UserError
+from mmsa_core.recipes import recipe_file
 from mmsa_core.testing.splits import padded, splits
 
 RECIPES = Path(__file__).parents[1] / "recipes"

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import comparability, compare_display, compare_tables, data, experiment, protocol_file
-from mmsa_core.comparability import Candidate
-from mmsa_core.compare import SAME, check_resamples, chosen_metrics, compare, units
-from mmsa_core.corpus import Split
+from mmsa_core.comparison import comparability, compare_display, compare_tables
+from mmsa_core.comparison.comparability import Candidate
+from mmsa_core.comparison.compare import SAME, check_resamples, chosen_metrics, compare, units
+from mmsa_core.corpora import data
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
-from mmsa_core.evaluation import Evaluated
-from mmsa_core.protocol import Average, Condition, Protocol
-from mmsa_core.scores import Answers, Scores
-from mmsa_core.sequences import Sequences
+from mmsa_core.evaluation import protocol_file
+from mmsa_core.evaluation.evaluation import Evaluated
+from mmsa_core.evaluation.protocol import Average, Condition, Protocol
+from mmsa_core.evaluation.scores import Answers, Scores
+from mmsa_core.training import experiment
 
 PROTOCOL = Protocol("two", {"easy": Condition(), "hard": Condition()}, {"mean": Average(("easy", "hard"))}, "", "seen")
 N = 120

@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmsa_core import manifest, registry, testing
+from mmsa_core import registry, testing
 from mmsa_core.components import ComponentConfig, Distiller, DistillerConfig, Encoder, Fusion, Masker
 from mmsa_core.encoders.pooled import PooledEncoder
 from mmsa_core.fusions.concat import Concat
-from mmsa_core.manifest import Manifest
 from mmsa_core.maskers.frame_dropout import FrameDropout
+from mmsa_core.masks import manifest
+from mmsa_core.masks.manifest import Manifest
 from mmsa_core.missing import Draw
 from mmsa_core.types import Encoded, Outputs
 

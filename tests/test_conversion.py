@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import data, registry
+from mmsa_core import registry
+from mmsa_core.corpora import data
 from mmsa_core.datasets.stored import StoredCorpus
 from mmsa_core.testing.splits import splits
 

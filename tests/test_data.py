@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmsa_core import batching, data, registry
+from mmsa_core import registry
 from mmsa_core.components import DatasetConfig
-from mmsa_core.corpus import SCORE, Corpus, Split
+from mmsa_core.corpora import batching, data
+from mmsa_core.corpora.corpus import SCORE, Corpus, Split
 from mmsa_core.errors import UserError
 from mmsa_core.tasks import Bins
 

@@ -12,11 +12,15 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import nn
 
-from mmsa_core import checkpoint, data, edge_report, edges, experiment, figures, registry
+from mmsa_core import registry
 from mmsa_core.cli import main
 from mmsa_core.components import Distiller
+from mmsa_core.corpora import data
 from mmsa_core.display import Display
+from mmsa_core.edges import edge_report, edges, figures
 from mmsa_core.errors import UserError
+from mmsa_core.run_folder import checkpoint
+from mmsa_core.training import experiment
 
 CPU = torch.device("cpu")
 NAMES = ("text", "audio", "vision")

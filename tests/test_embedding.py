@@ -11,11 +11,14 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from mmsa_core import checkpoint, data, embedding, embedding_figure, experiment, test_log
-from mmsa_core.batching import batches
+from mmsa_core.corpora import data
+from mmsa_core.corpora.batching import batches
 from mmsa_core.display import Display
-from mmsa_core.embedding import Map
+from mmsa_core.embedding import embedding, embedding_figure
+from mmsa_core.embedding.embedding import Map
+from mmsa_core.run_folder import checkpoint, test_log
 from mmsa_core.tasks import BinaryLabels, Classification
+from mmsa_core.training import experiment
 
 CPU = torch.device("cpu")
 PROPER = ["text", "audio", "vision", "text+audio", "text+vision", "audio+vision"]

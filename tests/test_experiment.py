@@ -7,22 +7,16 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import (
-    batching,
-    checkpoint,
-    data,
-    evaluation,
-    experiment,
-    metrics,
-    protocol_file,
-    scores,
-    seed_run,
-    tracking,
-)
-from mmsa_core.asking import predict
-from mmsa_core.checkpoint import atomic
+from mmsa_core import metrics
+from mmsa_core.corpora import batching, data
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation import evaluation, protocol_file, scores
+from mmsa_core.evaluation.asking import predict
+from mmsa_core.run_folder import checkpoint
+from mmsa_core.run_folder.checkpoint import atomic
+from mmsa_core.tracking import tracking
+from mmsa_core.training import experiment, seed_run
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmsa_core import cli_data
+from mmsa_core.commands import data as cli_data
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "baseline.yaml"
 

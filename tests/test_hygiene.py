@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmsa_core import data, experiment, registry, seed_run, test_log
-from mmsa_core.corpus import Split
+from mmsa_core import registry
+from mmsa_core.corpora import data
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.display import Display
+from mmsa_core.run_folder import test_log
+from mmsa_core.training import experiment, seed_run
 
 CPU = torch.device("cpu")
 TRAINED = ("student.safetensors", "teacher.safetensors", "distillers.safetensors", "metrics.jsonl")

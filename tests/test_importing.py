@@ -11,8 +11,10 @@ import torch
 import yaml
 from torch import nn
 
-from mmsa_core import assemble, checkpoint, data, registry
-from mmsa_core.asking import predict
+from mmsa_core import assemble, registry
+from mmsa_core.corpora import data
+from mmsa_core.evaluation.asking import predict
+from mmsa_core.run_folder import checkpoint
 
 CHANNELS = {"text": 6, "audio": 4, "vision": 5}
 LENGTHS = {"text": 5, "audio": 5, "vision": 5}
@@ -26,7 +28,7 @@ RECIPE = {
 OURS = {"net.": "encoders.", "out.": "fusion.head."}
 IMPORTER = f'''
 from mmsa_core.errors import UserError
-from mmsa_core.importing import Imported
+from mmsa_core.run_folder.importing import Imported
 
 RECIPE = {RECIPE!r}
 

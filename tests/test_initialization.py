@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmsa_core import checkpoint, experiment
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
-from mmsa_core.initialization import grouped, initialise, listed
+from mmsa_core.run_folder import checkpoint
+from mmsa_core.training import experiment
+from mmsa_core.training.initialization import grouped, initialise, listed
 
 MODALITIES = ("text", "audio", "vision")
 SELF_SUPERVISED = {

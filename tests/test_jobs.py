@@ -10,9 +10,12 @@ import time
 import pytest
 import torch
 
-from mmsa_core import checkpoint, experiment, jobs, recipe_file, registry
+from mmsa_core import registry
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.recipes import recipe_file
+from mmsa_core.run_folder import checkpoint
+from mmsa_core.training import experiment, jobs
 
 CPU = torch.device("cpu")
 WRITTEN = ("student", "teacher", "distillers")

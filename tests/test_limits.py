@@ -12,11 +12,14 @@ import time
 import pytest
 import torch
 
-from mmsa_core import checkpoint, experiment, limits, lock, recipe_file, saving
+from mmsa_core import limits
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
-from mmsa_core.runner import Trainer
-from mmsa_core.tracking import JsonLines
+from mmsa_core.recipes import recipe_file
+from mmsa_core.run_folder import checkpoint, lock
+from mmsa_core.tracking.tracking import JsonLines
+from mmsa_core.training import experiment, saving
+from mmsa_core.training.runner import Trainer
 
 CPU = torch.device("cpu")
 START = [sys.executable, "-m", "mmsa_core"]

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from mmsa_core import lock
 from mmsa_core.errors import UserError
+from mmsa_core.run_folder import lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mmsa_core import lock
+from mmsa_core.run_folder import lock
 with lock.held(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(100)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmsa_core import manifest, missing
+from mmsa_core import missing
 from mmsa_core.errors import UserError
-from mmsa_core.manifest import Manifest
+from mmsa_core.masks import manifest
+from mmsa_core.masks.manifest import Manifest
 
 IDS = ("a", "b", "a")
 MASKS = {"text": torch.tensor([[True, False], [False, False], [True, True]]), "audio": torch.eye(3) > 0}

@@ -9,12 +9,16 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import data, manifest, missing, protocol_file, recipe_file
-from mmsa_core.corpus import Split
-from mmsa_core.published_masks import CODES, tfr_net
-from mmsa_core.published_masks.recording import stored_length
-from mmsa_core.recording import drawn
-from mmsa_core.sequences import Sequences
+from mmsa_core import missing
+from mmsa_core.corpora import data
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.corpora.sequences import Sequences
+from mmsa_core.evaluation import protocol_file
+from mmsa_core.masks import manifest
+from mmsa_core.masks.published_masks import CODES, tfr_net
+from mmsa_core.masks.published_masks.recording import stored_length
+from mmsa_core.masks.recording import drawn
+from mmsa_core.recipes import recipe_file
 
 RECIPE = """\
 name: tiny

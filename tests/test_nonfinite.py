@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from mmsa_core import experiment, nonfinite
 from mmsa_core.display import Display
 from mmsa_core.distillers.kd import LogitDistillation
 from mmsa_core.errors import UserError
-from mmsa_core.runner import Trainer
+from mmsa_core.training import experiment, nonfinite
+from mmsa_core.training.runner import Trainer
 
 CPU = torch.device("cpu")
 TERMS = {"kd": {"name": "kd"}}

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmsa_core.components import Context, Distiller, DistillerConfig, Encoder, OptimizerConfig
-from mmsa_core.corpus import SCORE, Split
-from mmsa_core.optimization import Plateau, Updates, by_rate
-from mmsa_core.recipe import Train
-from mmsa_core.runner import Terms, Trainer
+from mmsa_core.corpora.corpus import SCORE, Split
+from mmsa_core.recipes.recipe import Train
 from mmsa_core.tasks import Regression
+from mmsa_core.training.optimization import Plateau, Updates, by_rate
+from mmsa_core.training.runner import Terms, Trainer
 from mmsa_core.types import Outputs
 
 CONTEXT = Context(channels={"x": 1}, lengths={"x": 1}, dim=1, task=Regression())

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from mmsa_core import protocol_file
 from mmsa_core.display import headline
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation import protocol_file
+from mmsa_core.evaluation.protocol import Average, Condition, average
 from mmsa_core.missing import Draw
-from mmsa_core.protocol import Average, Condition, average
 from mmsa_core.tasks import Classification, Regression
 from mmsa_core.testing import samples
 

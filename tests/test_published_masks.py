@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import cli_masks
-from mmsa_core.published_masks import CODES, emt_dlfr, gcnet, imder, lnln, tfr_net
+from mmsa_core.commands import masks as cli_masks
+from mmsa_core.masks.published_masks import CODES, emt_dlfr, gcnet, imder, lnln, tfr_net
 
 FRAMES = (6, 9, 8)
 SAMPLES = 200

@@ -7,9 +7,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mmsa_core import checkpoint, data, evaluation, experiment, protocol_file, published_results
+from mmsa_core.corpora import data
 from mmsa_core.display import Display
-from mmsa_core.published_results import File, Own, Table
+from mmsa_core.evaluation import evaluation, protocol_file, published_results
+from mmsa_core.evaluation.published_results import File, Own, Table
+from mmsa_core.run_folder import checkpoint
+from mmsa_core.training import experiment
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "corrkd.md"
 ALL = ("text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "avg6", "text+audio+vision")

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import recipe_file, recipe_yaml
 from mmsa_core.errors import UserError
-from mmsa_core.recipe import Recipe
+from mmsa_core.recipes import recipe_file, recipe_yaml
+from mmsa_core.recipes.recipe import Recipe
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 TEXT = """\

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmsa_core import recipe_yaml
 from mmsa_core.errors import UserError
+from mmsa_core.recipes import recipe_yaml
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 60)

@@ -6,9 +6,10 @@ import shutil
 import pytest
 import torch
 
-from mmsa_core import experiment, lock, resume, seed_run, test_log
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.run_folder import lock, test_log
+from mmsa_core.training import experiment, resume, seed_run
 
 CPU = torch.device("cpu")
 SHORT = {"epochs": 1, "batch_size": 22, "lr": 1e-3}

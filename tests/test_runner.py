@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from mmsa_core import batching, data
-from mmsa_core.asking import predict
 from mmsa_core.components import OptimizerConfig
+from mmsa_core.corpora import batching, data
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation.asking import predict
 from mmsa_core.missing import Draw
-from mmsa_core.optimization import optimizer
+from mmsa_core.training.optimization import optimizer
 
 
 def weights(trainer):
@@ -212,7 +212,7 @@ def test_global_random_state_is_left_alone(make):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_run_on_cuda_is_close_to_one_on_the_cpu(make):
-    from mmsa_core.stages import Stages
+    from mmsa_core.training.stages import Stages
 
     series = []
     for name in ("cpu", "cuda"):

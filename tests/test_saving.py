@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsa_core import experiment, recipe_file, saving
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted
-from mmsa_core.recipe import Save
-from mmsa_core.runner import Trainer
-from mmsa_core.saving import Saved, Saver
+from mmsa_core.recipes import recipe_file
+from mmsa_core.recipes.recipe import Save
+from mmsa_core.training import experiment, saving
+from mmsa_core.training.runner import Trainer
+from mmsa_core.training.saving import Saved, Saver
 
 CPU = torch.device("cpu")
 SAME = ("student.safetensors", "teacher.safetensors", "distillers.safetensors", "metrics.jsonl", "predictions.csv")
@@ -69,7 +70,7 @@ def test_killed_behind_any_step(make, tmp_path, monkeypatch, whole, stage, at):
 
 @pytest.mark.parametrize("lost", ["write_predictions", "_evaluate"])
 def test_killed_while_evaluating(make, tmp_path, monkeypatch, whole, lost):
-    from mmsa_core import seed_run
+    from mmsa_core.training import seed_run
 
     def killed(*_):
         raise Killed
@@ -88,7 +89,7 @@ def test_killed_while_evaluating(make, tmp_path, monkeypatch, whole, lost):
 @pytest.mark.parametrize("behind", [False, True], ids=["during", "behind"])
 def test_a_kill_leaves_nothing_behind(make, tmp_path, monkeypatch, whole, written, behind):
     """A kill while a file is written or right behind it: no half of it, and no state of a seed that is finished."""
-    from mmsa_core import checkpoint
+    from mmsa_core.run_folder import checkpoint
 
     replace, unlink, times = os.replace, Path.unlink, []
 
@@ -241,6 +242,6 @@ def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
 
 def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
     states = tmp_path / "out" / "seed-1" / "last"
-    monkeypatch.setattr("mmsa_core.stopping.Stop.__call__", lambda self: states.exists())
+    monkeypatch.setattr("mmsa_core.training.stopping.Stop.__call__", lambda self: states.exists())
     with pytest.raises(Interrupted, match="--resume goes on"):
         train(recipe_of(make), tmp_path / "out")

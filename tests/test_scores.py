@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmsa_core import answers_file, checkpoint, data, evaluation, experiment, protocol_file, test_log
-from mmsa_core.answers_file import Asked
+from mmsa_core.corpora import data
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation import answers_file, evaluation, protocol_file
+from mmsa_core.evaluation.answers_file import Asked
+from mmsa_core.evaluation.scores import answers
 from mmsa_core.model import Model
-from mmsa_core.scores import answers
+from mmsa_core.run_folder import checkpoint, test_log
+from mmsa_core.training import experiment
 
 CPU = torch.device("cpu")
 THREE = ("text", "audio", "vision")

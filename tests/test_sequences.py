@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import sequences
-from mmsa_core.finite import checked, defects
-from mmsa_core.sequences import Sequences
+from mmsa_core.corpora import sequences
+from mmsa_core.corpora.finite import checked, defects
+from mmsa_core.corpora.sequences import Sequences
 
 
 def tensors(seed, samples, time, channels, blank):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Split
 from mmsa_core.errors import UserError
 from mmsa_core.tasks import IGNORE, BinaryLabels, Bins, Classification, Regression, cross_entropy
 

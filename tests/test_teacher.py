@@ -7,14 +7,17 @@ from hashlib import sha256
 import pytest
 import torch
 
-from mmsa_core import assemble, batching, checkpoint, data, experiment, registry
+from mmsa_core import assemble, registry
 from mmsa_core.components import Context
+from mmsa_core.corpora import batching, data
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
-from mmsa_core.sequences import Sequences
+from mmsa_core.run_folder import checkpoint
 from mmsa_core.tasks import BinaryLabels, Bins, Regression
-from mmsa_core.teacher import Average, Fixed, Myself, ensemble
+from mmsa_core.training import experiment
+from mmsa_core.training.teacher import Average, Fixed, Myself, ensemble
 from mmsa_core.types import Batch, Outputs, map_tensors, narrow
 
 

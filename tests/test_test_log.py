@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from mmsa_core import test_log
+from mmsa_core.run_folder import test_log
 
 
 def test_each_evaluation_is_a_line(tmp_path):

@@ -12,10 +12,13 @@ import pytest
 import torch
 import wandb
 
-from mmsa_core import experiment, recipe_file, reports, wandb_runs
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
-from mmsa_core.tracking import JsonLines
+from mmsa_core.evaluation import reports
+from mmsa_core.recipes import recipe_file
+from mmsa_core.tracking import wandb_runs
+from mmsa_core.tracking.tracking import JsonLines
+from mmsa_core.training import experiment
 
 CPU = torch.device("cpu")
 TRACK = {"wandb": {"mode": "offline"}}

@@ -7,12 +7,14 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from mmsa_core import checkpoint, experiment, provenance, recipe_file
-from mmsa_core.deterministic import algorithms
 from mmsa_core.display import Display
-from mmsa_core.file_differences import first_difference
-from mmsa_core.runner import Trainer
-from mmsa_core.usage import Meter
+from mmsa_core.recipes import recipe_file
+from mmsa_core.run_folder import checkpoint, provenance
+from mmsa_core.run_folder.file_differences import first_difference
+from mmsa_core.training import experiment
+from mmsa_core.training.deterministic import algorithms
+from mmsa_core.training.runner import Trainer
+from mmsa_core.training.usage import Meter
 
 CPU = torch.device("cpu")
 
@@ -100,7 +102,7 @@ def test_tables_and_results_by_hand(tmp_path):
 def test_deterministic_algorithms_are_taken_and_left(make, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "mmsa_core.runner.Trainer.step",
+        "mmsa_core.training.runner.Trainer.step",
         lambda self, *given, step=Trainer.step: (
             seen.append(torch.are_deterministic_algorithms_enabled()) or step(self, *given)
         ),

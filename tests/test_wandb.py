@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsa_core import experiment, figures, reports, wandb_runs, wandb_tracking
 from mmsa_core.display import Display
-from mmsa_core.recipe import Wandb
+from mmsa_core.edges import figures
+from mmsa_core.evaluation import reports
+from mmsa_core.recipes.recipe import Wandb
+from mmsa_core.tracking import wandb_runs, wandb_tracking
+from mmsa_core.training import experiment
 
 sys.path.insert(0, str(Path(__file__).parent))
 from wandb_file import runs

@@ -10,15 +10,18 @@ import yaml
 from click.testing import CliRunner
 from torch import nn
 
-from mmsa_core import assemble, batching, checkpoint, experiment
+from mmsa_core import assemble
 from mmsa_core.cli import main
 from mmsa_core.components import Context, Distiller, DistillerConfig
-from mmsa_core.corpus import Split
+from mmsa_core.corpora import batching
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.missing import Draw
+from mmsa_core.run_folder import checkpoint
 from mmsa_core.tasks import IGNORE, NoTask
-from mmsa_core.terms import Terms, mean_loss
+from mmsa_core.training import experiment
+from mmsa_core.training.terms import Terms, mean_loss
 from mmsa_core.types import Outputs
 
 NONE = {"task": {"kind": "none"}}

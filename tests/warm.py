@@ -34,12 +34,6 @@ def serve(path):
     import numpy  # noqa: F401
     import torch
 
-    import mmsa_core.cli
-    import mmsa_core.experiment
-    import mmsa_core.figures
-    import mmsa_core.report.making
-    import mmsa_core.reports  # noqa: F401
-
     torch.set_num_threads(1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:

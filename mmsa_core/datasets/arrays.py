@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmsa_core.components import Dataset
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.datasets import labels
 from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.errors import UserError

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from mmsa_core.components import Dataset, DatasetConfig
-from mmsa_core.corpus import LABELS, Corpus
+from mmsa_core.corpora.corpus import LABELS, Corpus
 from mmsa_core.datasets import alignment, csd, folds, inside, labels
 from mmsa_core.datasets.csd import Frames
 from mmsa_core.datasets.labels import TargetName

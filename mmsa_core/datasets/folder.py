@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmsa_core.components import Dataset, DatasetConfig
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.datasets import feature_file, inside, keyed, labels, table
 from mmsa_core.datasets.labels import TargetName
 from mmsa_core.datasets.parts import Array, Part, joined

@@ -12,7 +12,7 @@ import torch
 from pydantic import AfterValidator
 from torch import Tensor
 
-from mmsa_core.corpus import LABEL, LABELS, SCORE
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE
 from mmsa_core.errors import UserError
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmsa_core.components import Dataset
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.mmsa_pickle import MmsaPickleConfig, mmsa_corpus, visible
 from mmsa_core.datasets.pickled import checked
 from mmsa_core.datasets.tokens import TOKENS

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mmsa_core.components import Dataset
-from mmsa_core.corpus import LABEL, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, SCORE, Corpus
 from mmsa_core.datasets import labels, tokens
 from mmsa_core.datasets.labels import TargetName
 from mmsa_core.datasets.pickled import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmsa_core.components import Dataset
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.datasets.pickled import MMSA_KEYS, PickleConfig, Rows, corpus, float32, nonzero, read_splits, shown
 from mmsa_core.errors import UserError
 

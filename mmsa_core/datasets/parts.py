@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmsa_core.corpus import Corpus, Split, missing_notes
+from mmsa_core.corpora.corpus import Corpus, Split, missing_notes
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.errors import UserError
-from mmsa_core.sequences import Sequences
 from mmsa_core.types import Modality
 
 Array = np.ndarray[Any, np.dtype[Any]]

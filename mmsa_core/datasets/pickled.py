@@ -12,10 +12,10 @@ from pydantic import Field
 from torch import Tensor
 
 from mmsa_core.components import DatasetConfig
-from mmsa_core.corpus import Corpus, Split, missing_notes
+from mmsa_core.corpora.corpus import Corpus, Split, missing_notes
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets.unpickle import read
 from mmsa_core.errors import UserError
-from mmsa_core.sequences import Sequences
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MMSA_KEYS = {"regression_labels", "classification_labels", "raw_text", "text_bert", "audio_lengths", "vision_lengths"}

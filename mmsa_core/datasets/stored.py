@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mmsa_core.components import Dataset, DatasetConfig
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus, Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets import layout
 from mmsa_core.datasets.layout import ENDING, About
 from mmsa_core.errors import UserError
-from mmsa_core.sequences import Sequences
 
 FIRST = ("train", "valid", "test")
 SHAPES = {SCORE: ("F32", 1), LABEL: ("I64", 1), LABELS: ("I64", 2)}

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets import layout
 from mmsa_core.datasets.layout import ENDING, About, Kind, Modality, Source, Stored
 from mmsa_core.errors import UserError
-from mmsa_core.sequences import Sequences
 
 DTYPES: Mapping[Kind, torch.dtype] = {
     "F16": torch.float16,

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mmsa_core.components import Dataset, DatasetConfig
-from mmsa_core.corpus import LABEL, SCORE, Corpus, Split, missing_notes
+from mmsa_core.corpora.corpus import LABEL, SCORE, Corpus, Split, missing_notes
 from mmsa_core.missing import derive
 from mmsa_core.types import Modality
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmsa_core import registry
-from mmsa_core.corpus import LABEL, LABELS, SCORE
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE
 from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 

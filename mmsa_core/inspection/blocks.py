@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmsa_core.corpus import Split
-from mmsa_core.sequences import Sequences
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.types import Modality
 
 Array = NDArray[Any]

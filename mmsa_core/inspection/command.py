@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mmsa_core import opening
+from mmsa_core.corpora import opening
 from mmsa_core.errors import UserError
 from mmsa_core.inspection import text
 from mmsa_core.inspection.facts import facts

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.recognition import Looks
 from mmsa_core.inspection.features import Features, features
 from mmsa_core.inspection.identity import Copies, copies, digests, fingerprint

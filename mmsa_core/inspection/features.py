@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.inspection.blocks import Array, Block, blocks, dtype, tokens, width
 from mmsa_core.inspection.columns import Columns
 from mmsa_core.types import Modality

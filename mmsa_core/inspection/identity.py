@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.inspection.blocks import Array, blocks, width
 from mmsa_core.types import Modality
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.inspection.blocks import Array
 
 CLASSES = 1000

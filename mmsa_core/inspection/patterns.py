@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.inspection.blocks import Present, present
 from mmsa_core.types import Modality
 

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from mmsa_core import checkpoint
 from mmsa_core.errors import UserError
 from mmsa_core.inspection import wording
 from mmsa_core.inspection.bars import bars
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.plots_features import missing, scale
+from mmsa_core.run_folder import checkpoint
 
 NAMES = ("labels.png", "lengths.png", "missing.png", "scale.png")
 LENGTH_BINS = 12

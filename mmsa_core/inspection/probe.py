@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, KFold
 
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus, Split
 from mmsa_core.inspection.blocks import Array, pooled, present, tokens
 from mmsa_core.inspection.labels import CLASSES
 from mmsa_core.inspection.shared import group

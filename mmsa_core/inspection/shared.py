@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.inspection.identity import Digests, content_of, digests
 
 SEPARATORS = ("$_$", "[")

@@ -7,8 +7,8 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.errors import UserError
+from mmsa_core.masks.published_masks.imder import SHARES
 from mmsa_core.missing import Draw
-from mmsa_core.published_masks.imder import SHARES
 from mmsa_core.types import Batch
 
 Weights = Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
@@ -19,7 +19,7 @@ class Available(Masker):
 
     A sample that has fewer to begin with keeps what it has. Departure from the published code: there all samples of a
     batch lose the same, the first batches of the loader lose most, and the loader shuffles; here each sample draws by
-    itself (`mmsa_core.published_masks.imder` has the published schedule).
+    itself (`mmsa_core.masks.published_masks.imder` has the published schedule).
     """
 
     class Config(ComponentConfig):

@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from mmsa_core.components import ComponentConfig, Masker
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.maskers.named import Names, named
 from mmsa_core.missing import Draw

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from mmsa_core import manifest
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.errors import UserError
+from mmsa_core.masks import manifest
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch, Modality
 
@@ -22,7 +22,7 @@ class Replay(Masker):
 
     class Config(ComponentConfig):
         path: Path
-        """A manifest, as `mmsa masks` writes it (see `mmsa_core/manifest.py`)."""
+        """A manifest, as `mmsa masks` writes it (see `mmsa_core/masks/manifest.py`)."""
 
     config: Config
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmsa_core.corpus import LABEL
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.corpora.corpus import LABEL
+from mmsa_core.evaluation.evaluation import Evaluated
 from mmsa_core.tasks import BinaryLabels, Classification, ScoreTask
 from mmsa_core.tasks.base import Threshold
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
-from mmsa_core import comparability, protocol_file, registry, reports
-from mmsa_core.comparability import Candidate
-from mmsa_core.compare import Comparison, compare
+from mmsa_core import registry
+from mmsa_core.comparison import comparability
+from mmsa_core.comparison.comparability import Candidate
+from mmsa_core.comparison.compare import Comparison, compare
 from mmsa_core.components import DatasetConfig
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
-from mmsa_core.evaluation import Evaluated, evaluate
+from mmsa_core.evaluation import protocol_file, reports
+from mmsa_core.evaluation.evaluation import Evaluated, evaluate
 from mmsa_core.inspection import shared
 from mmsa_core.report import naming
 from mmsa_core.report.material import Material, Run

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mmsa_core.compare import units
-from mmsa_core.distributions import distributions
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.comparison.compare import units
+from mmsa_core.comparison.distributions import distributions
+from mmsa_core.evaluation.evaluation import Evaluated
 from mmsa_core.statistics.comparison import LEVEL
 from mmsa_core.statistics.counted import Values
 from mmsa_core.statistics.resampling import Resampling

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mmsa_core.checkpoint import Loaded
-from mmsa_core.compare import Comparison
+from mmsa_core.comparison.compare import Comparison
 from mmsa_core.inspection.shared import Leakage
-from mmsa_core.recipe import Recipe
+from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.report import log
 from mmsa_core.report.log import Log
 from mmsa_core.report.tested import Tested
+from mmsa_core.run_folder.checkpoint import Loaded
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.availability import subset
-from mmsa_core.evaluation import Evaluated
-from mmsa_core.scores import Scores
+from mmsa_core.evaluation.availability import subset
+from mmsa_core.evaluation.evaluation import Evaluated
+from mmsa_core.evaluation.scores import Scores
 from mmsa_core.tasks import ScoreTask
 
 EDGES = (0.0, 0.25, 0.5, 0.75)

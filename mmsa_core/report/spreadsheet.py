@@ -1,7 +1,7 @@
 """Tables for scripts: CSV with numbers as they are, a column of its own for each standard deviation."""
 
-from mmsa_core.checkpoint import csv_text
 from mmsa_core.report.blocks import Cell, Measured, Table
+from mmsa_core.run_folder.checkpoint import csv_text
 
 
 def table(found: Table) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mmsa_core.evaluation import Evaluated
-from mmsa_core.evaluation import Values as Metrics
-from mmsa_core.protocol import Average, Protocol
+from mmsa_core.evaluation.evaluation import Evaluated
+from mmsa_core.evaluation.evaluation import Values as Metrics
+from mmsa_core.evaluation.protocol import Average, Protocol
 from mmsa_core.report.intervals import Intervals, over_samples
 from mmsa_core.report.whole import whole
 

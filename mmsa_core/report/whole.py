@@ -2,8 +2,8 @@
 
 import torch
 
-from mmsa_core.batching import batches
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.corpora.batching import batches
+from mmsa_core.evaluation.evaluation import Evaluated
 
 
 def whole(evaluated: Evaluated) -> str | None:

@@ -5,11 +5,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmsa_core import checkpoint
 from mmsa_core.errors import UserError
 from mmsa_core.report import latex, markdown, page, spreadsheet
 from mmsa_core.report.blocks import Picture, Section, Table
 from mmsa_core.report.drawing import style
+from mmsa_core.run_folder import checkpoint
 
 
 def check(out: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsa_core.measures import Measure
+from mmsa_core.evaluation.measures import Measure
 from mmsa_core.statistics.counted import Counts, Values
 from mmsa_core.statistics.resampling import Weights
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from mmsa_core import metrics
 from mmsa_core.closed import Closed
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Split
 from mmsa_core.errors import UserError
-from mmsa_core.measures import values
+from mmsa_core.evaluation.measures import values
 from mmsa_core.statistics.counted import Array
 
 RANDOM_DRAWS = 20

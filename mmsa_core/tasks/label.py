@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from mmsa_core import metrics
-from mmsa_core.corpus import LABEL, LABELS, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, Split
 from mmsa_core.errors import UserError
 from mmsa_core.tasks.base import IGNORE, TaskBase, Threshold, absent, array, cross_entropy
 

@@ -12,7 +12,7 @@ from pydantic import PositiveFloat, model_validator
 from torch import Tensor
 
 from mmsa_core import metrics
-from mmsa_core.corpus import SCORE, Split
+from mmsa_core.corpora.corpus import SCORE, Split
 from mmsa_core.errors import UserError
 from mmsa_core.tasks.base import IGNORE, TaskBase, Threshold, absent, array, cross_entropy
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from mmsa_core.components import Masker
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.missing import Draw
 from mmsa_core.testing.compare import require
 from mmsa_core.testing.samples import batch, padded, poisoned, rows

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmsa_core import missing
 from mmsa_core.components import Context
-from mmsa_core.corpus import LABEL, LABELS
+from mmsa_core.corpora.corpus import LABEL, LABELS
 from mmsa_core.encoders import masked
 from mmsa_core.tasks import BinaryLabels, Bins, Classification, Regression, TaskBase
 from mmsa_core.types import Batch, Encoded, Modality, Outputs, map_tensors

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.types import Modality
 
 

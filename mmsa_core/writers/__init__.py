@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.errors import UserError
 from mmsa_core.writers import cmu_sdk, folder, mmsa_fet, mmsa_pickle, mult_pickle, stored
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.parts import Array
 from mmsa_core.errors import UserError
 from mmsa_core.writers import rows

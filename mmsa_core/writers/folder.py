@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsa_core.corpus import LABELS, Corpus
+from mmsa_core.corpora.corpus import LABELS, Corpus
 from mmsa_core.errors import UserError
 from mmsa_core.writers import rows
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsa_core.corpus import LABEL, Corpus
+from mmsa_core.corpora.corpus import LABEL, Corpus
 from mmsa_core.writers import rows
 from mmsa_core.writers.mmsa_pickle import HELD, PROTOCOL, columns, lost
 

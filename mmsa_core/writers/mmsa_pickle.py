@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsa_core.corpus import LABEL, SCORE, Corpus, Split
+from mmsa_core.corpora.corpus import LABEL, SCORE, Corpus, Split
 from mmsa_core.datasets.mmsa_pickle import SINGLE
 from mmsa_core.datasets.tokens import TEXT
 from mmsa_core.writers import rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsa_core.corpus import LABEL, LABELS, SCORE, Corpus, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus, Split
 from mmsa_core.writers import rows
 from mmsa_core.writers.mmsa_pickle import PROTOCOL
 

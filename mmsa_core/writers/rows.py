@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmsa_core import dense
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora import dense
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.datasets.parts import Array
 from mmsa_core.types import Modality
 

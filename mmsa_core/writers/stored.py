@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mmsa_core.corpus import Corpus, missing_notes
+from mmsa_core.corpora.corpus import Corpus, missing_notes
 from mmsa_core.datasets import storing
 from mmsa_core.datasets.layout import Source
 

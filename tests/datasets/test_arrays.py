@@ -9,8 +9,8 @@ import torch
 from mmsa_core.components import Dataset
 from mmsa_core.datasets.arrays import Arrays, from_arrays
 from mmsa_core.errors import UserError
-from mmsa_core.experiment import train
 from mmsa_core.testing.splits import padded, splits
+from mmsa_core.training.experiment import train
 
 
 def test_padded_arrays_and_lists():

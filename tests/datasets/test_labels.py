@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import data
 from mmsa_core.components import DatasetConfig
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora import data
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.datasets.mmsa_pickle import MmsaPickle
 from mmsa_core.datasets.mult_pickle import MultPickle
 from mmsa_core.errors import UserError

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from mmsa_core import making, registry, writers
+from mmsa_core import registry, writers
+from mmsa_core.corpora import making
 from mmsa_core.errors import UserError
 from mmsa_core.testing.splits import padded
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mmsa_core import making, writers
+from mmsa_core import writers
+from mmsa_core.corpora import making
 from mmsa_core.datasets import recognition
 from mmsa_core.datasets.recognition import NUMPY_1, NUMPY_2, Looks, recognise
 

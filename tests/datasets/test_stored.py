@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from mmsa_core import sequences
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora import sequences
+from mmsa_core.corpora.corpus import Corpus, Split
+from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets import layout, storing
 from mmsa_core.datasets.layout import Source
 from mmsa_core.datasets.stored import StoredCorpus
 from mmsa_core.errors import UserError
-from mmsa_core.sequences import Sequences
 from mmsa_core.testing.splits import splits
 
 SOURCE = Source(file="made.pkl", reader="made", settings={"kept": 1}, sha256="0" * 64)

@@ -9,11 +9,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mmsa_core import checkpoint, data, registry
+from mmsa_core import registry
 from mmsa_core.components import Context
+from mmsa_core.corpora import data
 from mmsa_core.encoders import pretrained
 from mmsa_core.encoders.bert import Bert
 from mmsa_core.errors import UserError
+from mmsa_core.run_folder import checkpoint
 from mmsa_core.tasks import Regression
 
 SIZES = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 24, "vocabulary": 30}

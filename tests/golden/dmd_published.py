@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from mmsa_dmd import names
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble
+from mmsa_core.recipes import recipe_file
 from mmsa_core.types import Batch
 
 

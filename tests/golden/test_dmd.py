@@ -10,9 +10,9 @@ from mmsa_dmd.graph import GraphDistillation
 from mmsa_dmd.outputs import Node
 
 from mmsa_core.components import Context
-from mmsa_core.runner import Trainer
 from mmsa_core.tasks import Classification
-from mmsa_core.terms import Terms
+from mmsa_core.training.runner import Trainer
+from mmsa_core.training.terms import Terms
 from mmsa_core.types import Encoded
 
 pytestmark = pytest.mark.usefixtures("few")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from mmsa_core import checkpoint
 from mmsa_core.cli import main
+from mmsa_core.run_folder import checkpoint
 from mmsa_core.types import Batch
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmsa_core.encoders import tokens
-from mmsa_core.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
+from mmsa_core.masks.published_masks import emt_dlfr, gcnet, imder, lnln, tfr_net
 
 pytestmark = pytest.mark.golden("missing_protocols")
 ORDER = ("text", "audio", "vision")

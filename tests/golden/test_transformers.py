@@ -5,10 +5,11 @@ import torch
 from mmsa_dmd import names
 from torch import nn
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble
 from mmsa_core.attention import positions
 from mmsa_core.attention.frames import Frames
 from mmsa_core.attention.stack import Rates, Stack
+from mmsa_core.recipes import recipe_file
 from mmsa_core.types import Batch
 
 pytestmark = pytest.mark.usefixtures("few")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmsa_core import registry, testing
-from mmsa_core.batching import batches
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.batching import batches
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.missing import Draw
 from mmsa_core.tasks import Bins
 from mmsa_core.testing.samples import context, encoded, outputs, rows

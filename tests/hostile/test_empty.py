@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from mmsa_core import experiment, making, writers
+from mmsa_core import writers
+from mmsa_core.corpora import making
 from mmsa_core.display import Display
+from mmsa_core.training import experiment
 
 
 def test_a_file_without_samples(make, tmp_path, mmsa):

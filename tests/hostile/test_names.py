@@ -8,12 +8,14 @@ import pytest
 import torch
 import yaml
 
-from mmsa_core import experiment, making, writers
-from mmsa_core.corpus import Corpus
+from mmsa_core import writers
+from mmsa_core.corpora import making
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.folder import Folder, FolderConfig
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.plain import controls, plain
+from mmsa_core.training import experiment
 
 CPU = torch.device("cpu")
 EVIL = [

@@ -36,7 +36,10 @@ ATTRIBUTES = {
     *("unsafe_load_all", "full_load_all", "fromregex", "trust_remote_code", "load_library", "hub", "package"),
 }
 ALLOWED = {
-    ("mmsa_core/jobs.py", "multiprocessing"): "seeds in processes of their own; they are sent what this process made",
+    (
+        "mmsa_core/training/jobs.py",
+        "multiprocessing",
+    ): "seeds in processes of their own; they are sent what this process made",
     ("mmsa_core/datasets/unpickle.py", "pickle"): "an unpickler that gives no name of Python away, which has tests",
     ("mmsa_core/datasets/unpickle.py", "pickletools"): "lists the instructions of a pickle and runs none",
     ("mmsa_core/datasets/unpickle.py", "Unpickler"): "the base class of that unpickler",
@@ -44,7 +47,10 @@ ALLOWED = {
     ("mmsa_core/writers/mmsa_pickle.py", "pickle"): "writes pickles for other code; reads none",
     ("mmsa_core/writers/mult_pickle.py", "pickle"): "writes pickles for other code; reads none",
     ("mmsa_core/writers/mmsa_fet.py", "pickle"): "writes pickles for other code; reads none",
-    ("mmsa_core/provenance.py", "subprocess"): "asks git for the commit of this code, with fixed arguments, no shell",
+    (
+        "mmsa_core/run_folder/provenance.py",
+        "subprocess",
+    ): "asks git for the commit of this code, with fixed arguments, no shell",
     ("mmsa_core/registry.py", "importlib"): "installed plugins: whoever installs a package has run its code already",
     ("mmsa_core/registry.py", "import_module"): "the module of the base classes, a literal",
     ("mmsa_core/registry.py", "from_string"): "entry points of installed distributions",

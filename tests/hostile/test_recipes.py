@@ -9,8 +9,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import protocol_file
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation import protocol_file
 from mmsa_core.testing import mutations
 
 BENCH = Path(__file__).parents[2] / "bench"

@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from mmsa_core import checkpoint, data, experiment, recipe_file, saving, sealed
+from mmsa_core.corpora import data
 from mmsa_core.display import Display
+from mmsa_core.recipes import recipe_file
+from mmsa_core.run_folder import checkpoint, sealed
 from mmsa_core.testing import mutations
+from mmsa_core.training import experiment, saving
 
 CPU = torch.device("cpu")
 CHANGED = "was changed after the run was written (another SHA-256)"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.inspection.facts import facts
 from mmsa_core.inspection.traps import warnings
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.inspection import blocks, leakage
 from mmsa_core.inspection.features import features
 from mmsa_core.inspection.identity import copies, digests, fingerprint

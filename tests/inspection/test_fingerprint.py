@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmsa_core import corruption, dense, making, registry, writers
+from mmsa_core import registry, writers
+from mmsa_core.corpora import corruption, dense, making
 from mmsa_core.datasets import storing
 from mmsa_core.datasets.arrays import from_arrays
 from mmsa_core.datasets.layout import Source

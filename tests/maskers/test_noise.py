@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from mmsa_core import assemble, testing
-from mmsa_core.corpus import Split
+from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.maskers.noise import Noise
 from mmsa_core.missing import Draw
-from mmsa_core.recipe import Recipe
+from mmsa_core.recipes.recipe import Recipe
 
 DRAW = Draw("test", 1)
 

@@ -5,11 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsa_core import manifest, missing, testing
+from mmsa_core import missing, testing
 from mmsa_core.errors import UserError
-from mmsa_core.manifest import Manifest
 from mmsa_core.maskers.frame_dropout import FrameDropout
 from mmsa_core.maskers.replay import Replay
+from mmsa_core.masks import manifest
+from mmsa_core.masks.manifest import Manifest
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
 
@@ -72,7 +73,7 @@ def test_samples_modalities_and_frames_that_the_manifest_lacks(replay):
 
 def test_a_recipe_names_its_manifest(make, tmp_path, monkeypatch):
     """From anywhere, and it is refused before anything is trained where it does not fit."""
-    from mmsa_core import experiment
+    from mmsa_core.training import experiment
 
     recipe = make.tiny(masker={"name": "replay", "path": "masks.safetensors"})
     monkeypatch.chdir(tmp_path)

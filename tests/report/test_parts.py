@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core.compare import SAME, Row
+from mmsa_core.comparison.compare import SAME, Row
 from mmsa_core.errors import UserError
+from mmsa_core.evaluation.scores import Answers
 from mmsa_core.inspection.shared import Leakage, Shared
 from mmsa_core.report import log, naming, observed
 from mmsa_core.report.classes import views
 from mmsa_core.report.log import Log
 from mmsa_core.report.sections import calibration, confusion, curves, hygiene, recipes, summary
-from mmsa_core.scores import Answers
 from mmsa_core.statistics.comparison import Interval
 from mmsa_core.tasks import BinaryLabels, Classification, Regression
 

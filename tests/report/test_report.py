@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import experiment, reports, writers
+from mmsa_core import writers
 from mmsa_core.components import Dataset
 from mmsa_core.display import Display
+from mmsa_core.evaluation import reports
 from mmsa_core.report.drawing import style
+from mmsa_core.training import experiment
 
 FEW = ("--resamples", 1000)
 CPU = torch.device("cpu")

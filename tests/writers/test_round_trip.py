@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmsa_core import dense, making, registry, writers
-from mmsa_core.corpus import Corpus
+from mmsa_core import registry, writers
+from mmsa_core.corpora import dense, making
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.errors import UserError
 
 CLASSES = ["negative", "neutral", "positive"]

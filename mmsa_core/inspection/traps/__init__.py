@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.traps import files, fitted, holes, sharing, targets, values
 from mmsa_core.inspection.traps.warning import Warned

@@ -1,6 +1,6 @@
 """Traps of the file itself."""
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.recognition import NUMPY_1, NUMPY_2
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.traps.warning import Warned

@@ -2,7 +2,7 @@
 
 import math
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.probe import Probe
 from mmsa_core.inspection.traps.warning import Warned

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from mmsa_core.corpus import Corpus, Split
+from mmsa_core.corpora.corpus import Corpus, Split
 from mmsa_core.inspection.blocks import Array, present
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.shared import group

@@ -1,6 +1,6 @@
 """Traps of samples that are there twice."""
 
-from mmsa_core.corpus import Corpus
+from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.identity import Row
 from mmsa_core.inspection.shared import Shared

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmsa_core.corpus import LABEL, SCORE, Corpus
+from mmsa_core.corpora.corpus import LABEL, SCORE, Corpus
 from mmsa_core.inspection.facts import Facts
 from mmsa_core.inspection.labels import CLASSES
 from mmsa_core.inspection.traps.warning import Warned

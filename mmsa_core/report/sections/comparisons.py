@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from mmsa_core import compare_tables
-from mmsa_core.compare import Comparison, Row
+from mmsa_core.comparison import compare_tables
+from mmsa_core.comparison.compare import Comparison, Row
 from mmsa_core.report.blocks import Block, Column, Items, Measured, Picture, Section, Table, Text
 from mmsa_core.report.blocks import Row as Cells
 from mmsa_core.report.drawing.forest import Difference, Forest, forests

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.evaluation.evaluation import Evaluated
 from mmsa_core.report.blocks import Block, Column, Measured, Picture, Row, Section, Table, Text
 from mmsa_core.report.classes import Classes, views
 from mmsa_core.report.drawing.matrix import Matrix, matrices

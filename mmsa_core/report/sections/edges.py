@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from mmsa_core import edge_report, edges, figures
-from mmsa_core.batching import to_device
+from mmsa_core.corpora.batching import to_device
+from mmsa_core.edges import edge_report, edges, figures
 from mmsa_core.report.blocks import Block, Cell, Column, Picture, Row, Section, Table, Text
 from mmsa_core.report.material import Material, Run
 from mmsa_core.report.spread import measured

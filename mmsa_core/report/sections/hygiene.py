@@ -1,9 +1,9 @@
 """How clean the test is: how often it was looked at, and what splits share."""
 
-from mmsa_core import test_log
 from mmsa_core.inspection.shared import Shared
 from mmsa_core.report.blocks import Block, Column, Items, Row, Section, Table, Text
 from mmsa_core.report.material import Material, Run
+from mmsa_core.run_folder import test_log
 
 
 def section(material: Material) -> Section:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mmsa_core import data
-from mmsa_core.evaluation import summarize
+from mmsa_core.corpora import data
+from mmsa_core.evaluation.evaluation import summarize
 from mmsa_core.report.blocks import Block, Column, Row, Table, Text
 from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading

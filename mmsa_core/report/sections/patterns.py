@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.evaluation.evaluation import Evaluated
+from mmsa_core.evaluation.scores import Scores
 from mmsa_core.report.blocks import Block, Cell, Column, Section, Table, Text
 from mmsa_core.report.material import Material
 from mmsa_core.report.observed import NOTHING, Errors, error_name, errors, groups
 from mmsa_core.report.sections.natural import natural_patterns
 from mmsa_core.report.spread import measured
-from mmsa_core.scores import Scores
 
 
 def section(material: Material) -> Section:

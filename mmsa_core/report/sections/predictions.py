@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from mmsa_core.evaluation import Evaluated
+from mmsa_core.evaluation.evaluation import Evaluated
 from mmsa_core.report.blocks import Picture, Section, Text
 from mmsa_core.report.drawing.scatter import Points, scatter
 from mmsa_core.report.material import Material

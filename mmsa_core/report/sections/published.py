@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mmsa_core import published_results
-from mmsa_core.published_results import MARK, Published
+from mmsa_core.evaluation import published_results
+from mmsa_core.evaluation.published_results import MARK, Published
 from mmsa_core.report.blocks import Block, Cell, Column, Items, Measured, Row, Section, Table, Text
 from mmsa_core.report.material import Material
 from mmsa_core.report.metric_names import heading

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from mmsa_core import compare_tables
-from mmsa_core.compare import SAME, Comparison, Row
-from mmsa_core.compare_tables import RATES, signed, span
+from mmsa_core.comparison import compare_tables
+from mmsa_core.comparison.compare import SAME, Comparison, Row
+from mmsa_core.comparison.compare_tables import RATES, signed, span
 from mmsa_core.report.blocks import Block, Items, Section, Text
 from mmsa_core.report.material import Material, Run
 from mmsa_core.report.metric_names import named, percent

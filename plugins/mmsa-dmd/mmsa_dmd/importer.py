@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble
 from mmsa_core.attention.heads import fitting
 from mmsa_core.errors import UserError
-from mmsa_core.importing import Imported
+from mmsa_core.recipes import recipe_file
+from mmsa_core.run_folder.importing import Imported
 from mmsa_core.types import Modality
 from mmsa_dmd import names
 from mmsa_dmd.names import MODALITIES, Place

@@ -9,8 +9,9 @@ import torch
 import yaml
 from mmsa_dmd import names
 
-from mmsa_core import assemble, recipe_file
+from mmsa_core import assemble
 from mmsa_core.encoders import pretrained
+from mmsa_core.recipes import recipe_file
 from mmsa_core.types import Batch
 
 LETTERS = {name: letter for letter, name in names.MODALITIES.items()}

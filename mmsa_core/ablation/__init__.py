@@ -1,0 +1,1 @@
+"""A recipe without one of its parts, trained and compared."""

@@ -1,0 +1,1 @@
+"""Calibration by availability: what is fitted on validation and added to answers."""

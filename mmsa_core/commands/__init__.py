@@ -1,0 +1,1 @@
+"""The commands of `mmsa`, one file each, thin: they read options, call one function and print."""

@@ -1,0 +1,1 @@
+"""From a loaded corpus to batches: splits, sequences of any length, checks, targets."""

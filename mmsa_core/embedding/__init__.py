@@ -1,0 +1,1 @@
+"""Representations that a trained student makes, and 2-D maps of them."""

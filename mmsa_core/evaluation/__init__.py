@@ -1,0 +1,1 @@
+"""Trained students under a protocol: conditions, answers, scores and tables."""

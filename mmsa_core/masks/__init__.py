@@ -1,0 +1,1 @@
+"""Masks as files, and those of published code."""

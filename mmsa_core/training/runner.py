@@ -1,0 +1,388 @@
+"""The way of a batch: mask, teacher, student, loss terms, update; then the epoch: validate and pick.
+
+Teacher and student are trained by the same `Trainer`; the teacher's has no masks and no terms.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmsa_core import metrics
+from mmsa_core.components import Distiller, Masker
+from mmsa_core.corpora.batching import batches, lengths_of, shuffled
+from mmsa_core.corpora.corpus import Split
+from mmsa_core.errors import UserError
+from mmsa_core.evaluation.asking import predict
+from mmsa_core.missing import Draw, derive
+from mmsa_core.model import Model
+from mmsa_core.recipes.recipe import Train
+from mmsa_core.tasks import NoTask, TaskBase
+from mmsa_core.training import nonfinite
+from mmsa_core.training.nonfinite import EVERY, ROLLBACKS, Guard, NonFinite
+from mmsa_core.training.optimization import Updates
+from mmsa_core.training.progress import Progress, Row
+from mmsa_core.training.saving import Saver
+from mmsa_core.training.teacher import Average, MovingAverage, Teacher
+from mmsa_core.training.terms import Terms, mean_loss
+from mmsa_core.training.watcher import Watcher
+from mmsa_core.types import Batch, Outputs
+
+PATIENCE = 3
+"""Epochs on end that a term must complain before the user is warned."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a training ended."""
+
+    best_epoch: int
+    best_value: float
+    epochs: int
+
+
+class Trainer:
+    """Trains one network on a task, with whatever teacher, masks and loss terms it is given."""
+
+    def __init__(
+        self,
+        stage: str,
+        network: Model,
+        task: TaskBase,
+        train: Train,
+        seed: int,
+        *,
+        teacher: Teacher | None = None,
+        masker: Masker | None = None,
+        validation_masker: Masker | None = None,
+        terms: Terms | None = None,
+        watcher: Watcher | None = None,
+        bucket: int = 0,
+        workers: int = 0,
+        saver: Saver | None = None,
+    ) -> None:
+        self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
+        self.teacher, self.masker = teacher, masker
+        self.validation_masker = validation_masker or masker
+        self.terms = terms or Terms()
+        self.watcher = watcher or Watcher()
+        self.updates = Updates(train, network, self.terms)
+        self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
+        self.bucket, self.workers, self.saver = bucket, workers, saver
+        self.progress = Progress()
+        at_once = train.on_nonfinite != "stop" or next(network.parameters()).device.type == "cpu"
+        self.guard = Guard(1 if at_once else EVERY)
+        self._ids: Sequence[str] = ()
+        self._epoch_began: dict[str, Any] = {}
+        self._same: list[str] = []
+        """What had one value in all steps of the last epoch."""
+
+    def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
+        """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
+        seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
+        student: Outputs = self.network(seen)
+        own = {} if isinstance(self.task, NoTask) else {"task": self.task.objective(student.logits, batch.target)}
+        teacher = self.teacher(batch, student) if self.teacher else student
+        return own | self.terms.values(student, teacher, seen), seen
+
+    def step(self, batch: Batch, epoch: int, total_steps: int, update: bool = True) -> None:
+        """Add a mini-batch's gradients to those since the last update of student and terms; then `update` them."""
+        torch.manual_seed(derive(self.seed, self.stage, "dropout", self.progress.steps))
+        values, seen = self.losses(batch, epoch)
+        total, weighted = self.terms.objective(values)
+        logged = {f"loss/{label}": value for label, value in values.items()}
+        logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
+        measured = bool(self.terms.gradients_every) and self.progress.steps % self.terms.gradients_every == 0
+        if measured:
+            logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
+        rate = self.updates.set_rates(self.progress.steps, total_steps, self.progress.rollbacks)
+        self.updates.add(total)
+        if measured:
+            logged |= encoder_gradients(self.network)
+        for label, term in self.terms.modules.items():
+            assert isinstance(term, Distiller)
+            logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
+        logged |= hidden_shares(batch, seen) if self.masker else {}
+        self.progress.steps += 1
+        meta = {"stage": self.stage, "step": self.progress.steps, "epoch": epoch, "lr": rate}
+        with torch.no_grad():
+            stacked = torch.stack([value.to(torch.float32) for value in logged.values()])
+        self.progress.pending.append((meta, tuple(logged), stacked))
+        self.guard.add(self.progress.steps, batch.index, self.updates.largest)
+        if update and self._fine(batch, epoch):
+            self._update()
+        self.watcher.step(self.stage)
+
+    def _fine(self, batch: Batch | None, epoch: int, now: bool = False) -> bool:
+        """Whether to move along the gradients: not where they are not finite and such updates are skipped.
+
+        Raises:
+            NonFinite: where training shall not go on like this.
+        """
+        bad = self.guard.look() if now or self.guard.due else None
+        if bad is None:
+            return True
+        step, index = bad
+        rows = {row["step"]: row for row in self._rows()}
+        message = f"{self.stage}: {nonfinite.culprits(rows[step])} at step {step} (epoch {epoch})"
+        ids = [self._ids[row] for row in index.tolist()] if self._ids else list(map(str, index.tolist()))
+        message += f", in a batch of {len(ids)} samples: {nonfinite.named(ids)}"
+        if batch is not None and step == self.progress.steps and (own := self._own(batch, epoch)):
+            message += f"; by themselves not finite: {nonfinite.named([ids[row] for row in own])}"
+        if self.train.on_nonfinite != "skip":
+            raise NonFinite(message)
+        self.updates.forget()
+        self.progress.skipped += 1
+        self.progress.pending[-1][0]["skipped"] = True
+        self.watcher.warn(f"{message}. The update is skipped (train.on_nonfinite: skip)")
+        return False
+
+    def _own(self, batch: Batch, epoch: int) -> list[int]:
+        """The samples of a batch whose prediction or own loss of the task is not finite, as the student saw them."""
+        seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(derive(self.seed, self.stage, "dropout", self.progress.steps - 1))
+            logits = self.network(seen).logits
+            fine = logits.isfinite().all(dim=1).tolist()
+            if not isinstance(self.task, NoTask):
+                each = zip(logits.unsqueeze(1), seen.target.unsqueeze(1), strict=True)
+                own = [bool(self.task.objective(row, target).isfinite()) for row, target in each]
+                fine = [one and other for one, other in zip(fine, own, strict=True)]
+        return [row for row, whole in enumerate(fine) if not whole]
+
+    def _update(self) -> None:
+        """Move along the summed gradients; what follows the network's weights follows."""
+        self.updates.update()
+        if self.average is not None:
+            self.average.update(self.network)
+        if self.teacher is not None:
+            self.teacher.updated(self.network)
+
+    def fit(self, train: Split, valid: Split) -> Fit:
+        """Train, and leave network and terms as they were in the epoch that validation picks.
+
+        Where a state was saved, training goes on from it.
+        """
+        saved = self.saver.load() if self.saver else None
+        if saved is not None:
+            try:
+                self.restore(saved)
+            except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+                raise UserError(
+                    f"{self.stage}: the saved state is of another recipe ({type(error).__name__}: {error!s:.300}); "
+                    "move the folder last/ of this seed away, and it is trained anew"
+                ) from error
+            self.watcher.note(f"{self.stage} goes on behind step {self.progress.steps}")
+        self.watcher.begin(self.stage, self.train.epochs, -(-len(train) // self.train.batch_size))
+        try:
+            with torch.random.fork_rng():
+                return self._fit(train, valid)
+        finally:
+            self.watcher.end(self.stage)
+
+    def _fit(self, train: Split, valid: Split) -> Fit:
+        now = self.progress
+        now.best = now.best or self._state()
+        while not now.finished:
+            try:
+                means = self._epoch(train, now.epoch + 1)
+            except NonFinite as error:
+                self._roll_back(str(error))
+                now = self.progress
+                continue
+            now.epoch, now.batch, self._epoch_began = now.epoch + 1, 0, {}
+            found = self.validate(valid)
+            self.updates.validated(found["loss"])
+            value = self._criterion(found)
+            if better := value < now.best_value or not now.best_epoch:
+                now.best, now.best_value, now.best_epoch = self._state(), value, now.epoch
+            row = {"stage": self.stage, "epoch": now.epoch, "step": now.steps, "best": better}
+            row |= {f"train/{name}": mean for name, mean in means.items()}
+            self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
+            self._diagnose(means, now.complaints)
+            patience = self.train.patience
+            now.finished = now.epoch == self.train.epochs or bool(patience and now.epoch - now.best_epoch >= patience)
+            if self.saver and (now.finished or self.saver.due(now.steps)):
+                self.saver.save(self.state())
+        if math.isinf(now.best_value):
+            name = self.train.select
+            self.watcher.warn(f"{self.stage}: {name} was undefined on validation in every epoch; the first one is kept")
+        assert now.best is not None
+        for module, state in zip((self.network, self.terms.modules), now.best, strict=True):
+            module.load_state_dict(state)
+        return Fit(best_epoch=now.best_epoch, best_value=now.best_value, epochs=now.epoch)
+
+    def _roll_back(self, what: str) -> None:
+        """Go back to where the epoch began, with the learning rates halved; or end the training."""
+        if self.train.on_nonfinite == "stop" or self.progress.rollbacks == ROLLBACKS:
+            self.watcher.rows(self.stage, self._rows())
+            saved = self.saver.load() if self.saver else None
+            good = "no state was saved before it"
+            if saved is not None and self.saver is not None:
+                good = f"the last good state is that behind step {saved['progress']['steps']}, in {self.saver.folder}"
+            again = f" after {ROLLBACKS} rollbacks" if self.progress.rollbacks else ""
+            raise UserError(
+                f"{what}. Training stops{again}; {good}. Lower train.lr, set train.clip, look at the data with "
+                "data.normalize: standard, or set train.on_nonfinite to skip or rollback"
+            )
+        times = self.progress.rollbacks + 1
+        self.guard.waiting.clear()
+        self.updates.forget()
+        self.restore(deepcopy(self._epoch_began))
+        self.progress.rollbacks = times
+        where = f"behind step {self.progress.steps}, where the epoch began"
+        self.watcher.warn(
+            f"{what}. Back to {where}, with the learning rates halved (rollback {times} of at most {ROLLBACKS})"
+        )
+        if self.saver:
+            self.saver.save(self.state())
+
+    def _epoch(self, train: Split, epoch: int) -> dict[str, float]:
+        """Every sample once, in an order that seed and epoch decide; the means of what was logged.
+
+        Mini-batches that were done before a state was saved are not done again.
+        """
+        self.network.train()
+        self.terms.modules.train()
+        size, done = self.train.batch_size, self.progress.batch
+        self._ids = train.ids
+        if self.train.on_nonfinite == "rollback" and not done:
+            self._epoch_began = deepcopy(self.state(whole=False))
+        source = torch.Generator().manual_seed(derive(self.seed, self.stage, "order", epoch))
+        order = shuffled(train, size, self.bucket, source)
+        count = -(-len(train) // size)
+        made = batches(train, self.task, size, order[done * size :], lengths_of(train, self.network), self.workers)
+        for n, batch in enumerate(made, start=done + 1):
+            update = n % self.train.accumulate == 0 or n == count
+            self.step(batch, epoch, count * self.train.epochs, update)
+            self.progress.batch = n
+            if self.saver and update and n < count and self.saver.due(self.progress.steps):
+                self._fine(None, epoch, now=True)  # what is saved is good
+                self.saver.save(self.state())
+        self._fine(None, epoch, now=True)
+        return self._flush()
+
+    def state(self, whole: bool = True) -> dict[str, Any]:
+        """Everything that the next step depends on; `whole`: where the epoch began too, if that may be gone back to."""
+        began = {"epoch_began": self._epoch_began} if whole and self._epoch_began else {}
+        return began | {
+            "network": self.network.state_dict(),
+            "terms": self.terms.modules.state_dict(),
+            "updates": self.updates.state(),
+            "averages": [each.state_dict() for each in self._averages()],
+            "progress": self.progress.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["network"])
+        self.terms.modules.load_state_dict(state["terms"])
+        self.updates.restore(state["updates"])
+        for each, saved in zip(self._averages(), state["averages"], strict=True):
+            each.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+        self._epoch_began = state.get("epoch_began", self._epoch_began)
+        device = next(self.network.parameters()).device
+        self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
+
+    def _averages(self) -> list[nn.Module]:
+        """The networks that follow the student's weights."""
+        teacher = [self.teacher.average] if isinstance(self.teacher, Average) else []
+        return [each for each in (self.average, *teacher) if each is not None]
+
+    def validate(self, valid: Split) -> dict[str, float | None]:
+        """Loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
+        draws = range(self.train.valid_draws if self.validation_masker else 1)
+        return metrics.average([self._measure(valid, Draw("valid", self.seed, n)) for n in draws])
+
+    def _measure(self, valid: Split, draw: Draw) -> dict[str, float | None]:
+        """Task loss and metrics for one draw; without a task the weighted sum of the terms."""
+        network = self.average.network if self.average is not None else self.network
+        masker = self.validation_masker
+        if isinstance(self.task, NoTask):
+            unseen = batches(valid, self.task, self.train.batch_size, lengths=lengths_of(valid, network))
+            seed = derive(self.seed, self.stage, "validation", draw.epoch)
+            return {"loss": mean_loss(network, self.teacher, self.terms, unseen, draw, masker, seed)}
+        logits, target = predict(network, valid, self.task, [draw], masker)
+        return {"loss": self.task.objective(logits, target).item(), **self.task.metrics(logits, target)}
+
+    def _criterion(self, found: Mapping[str, float | None]) -> float:
+        """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""
+        name = self.train.select
+        value = found[name]
+        if value is None or math.isnan(value):
+            return math.inf
+        return value if name in ("loss", "mae") else -value
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Copies of the weights of the network (or of its average) and of the terms."""
+        source = self.average.network if self.average is not None else self.network
+        network, terms = (
+            {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+            for module in (source, self.terms.modules)
+        )
+        return network, terms
+
+    def _gradient(self, value: Tensor) -> Tensor:
+        """Norm of one weighted term's gradient on the network."""
+        if not value.requires_grad:
+            return value.new_zeros(())
+        found = torch.autograd.grad(value, self.updates.parameters, retain_graph=True, allow_unused=True)
+        return nn.utils.get_total_norm([g for g in found if g is not None])
+
+    def _flush(self) -> dict[str, float]:
+        """Bring the epoch's logged scalars to the host at once; their means."""
+        rows = self._rows()
+        self.progress.pending.clear()
+        self.watcher.rows(self.stage, rows)
+        series = {name: [row[name] for row in rows if name in row] for row in rows for name in row if "/" in name}
+        means = {name: nonfinite.mean(values) for name, values in sorted(series.items())}
+        for name in (n for n, values in series.items() if not all(map(math.isfinite, values))):
+            if name.partition("/")[0] not in ("loss", "weighted"):  # of those the guard has told
+                self.watcher.warn(f"{self.stage}: {name} is not finite in some steps, which its means leave out")
+        self._same = [n for n, values in series.items() if len(values) > 1 and min(values) == max(values)]
+        return {name: mean for name, mean in means.items() if mean is not None}
+
+    def _rows(self) -> list[Row]:
+        """What is pending, on the host."""
+        values = iter(torch.cat([stacked for _, _, stacked in self.progress.pending]).tolist())
+        return [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self.progress.pending]
+
+    def _diagnose(self, means: Mapping[str, float], complaints: dict[str, int]) -> None:
+        """Warn, once, of a term that complained in `PATIENCE` epochs on end."""
+        for label, term in self.terms.modules.items():
+            assert isinstance(term, Distiller)
+            own = {name.removeprefix(f"{label}/"): v for name, v in means.items() if name.startswith(f"{label}/")}
+            message = term.diagnose(own)
+            complaints[label] = complaints.get(label, 0) + 1 if message else 0
+            if message and complaints[label] == PATIENCE:
+                self.watcher.warn(f"distillers.{label}: {message}")
+        silent = nonfinite.silent(means, self._same)
+        for name in [name for name in complaints if name not in self.terms.modules and name not in silent]:
+            del complaints[name]
+        for name, message in silent.items():
+            complaints[name] = complaints.get(name, 0) + 1
+            if complaints[name] == PATIENCE:
+                self.watcher.warn(f"{self.stage}: {message} in {PATIENCE} epochs on end")
+
+
+def encoder_gradients(network: Model) -> dict[str, Tensor]:
+    """Norm of what is summed of the objective's gradient on each encoder that learns."""
+    found = {}
+    for modality, encoder in network.encoders.items():
+        if gradients := [p.grad for p in encoder.parameters() if p.grad is not None]:
+            found[f"encoder_gradient/{modality}"] = nn.utils.get_total_norm(gradients)
+    return found
+
+
+def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    """Share of each modality's observed frames that the masks of this step hid."""
+    shares = {}
+    for modality, before in batch.observed.items():
+        had = before.sum()
+        shares[f"hidden/{modality}"] = (had - seen.observed[modality].sum()) / had.clamp(min=1)
+    return shares
