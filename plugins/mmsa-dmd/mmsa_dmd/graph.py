@@ -31,7 +31,7 @@ def distance(
     """Sum of absolute or squared differences, or 1 - cosine; the teacher learns nothing from it."""
     teacher = teacher.detach()
     if metric == "cosine":
-        return 1 - F.cosine_similarity(student, teacher, dim=-1)
+        return 1 - F.cosine_similarity(student, teacher, dim=-1, eps=max(1e-8, torch.finfo(student.dtype).tiny))
     difference = student - teacher
     return (difference.abs() if metric == "l1" else difference.square()).sum(dim=-1)
 
