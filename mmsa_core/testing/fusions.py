@@ -24,10 +24,9 @@ from mmsa_core.testing.samples import (
     encoded,
     leaves,
     padded,
-    poisoned,
     rows,
 )
-from mmsa_core.types import Batch, Encoded, Modality, Outputs
+from mmsa_core.types import Batch, Encoded, Modality, Outputs, lengthened
 
 Inputs = Mapping[Modality, Encoded]
 
@@ -41,14 +40,20 @@ class Case:
     config: Any
     made: Context
     full: Batch
+    padding: bool
+    """Whether longer batches are tried."""
 
     @classmethod
-    def of(cls, component: type[Fusion], config: Any, count: int, task: TaskBase, dim: int) -> "Case":
+    def of(
+        cls, component: type[Fusion], config: Any, count: int, task: TaskBase, dim: int, padding: bool | None
+    ) -> "Case":
         who = f"{component.__name__} ({count} modalities, task {getattr(task, 'kind', '')})"
         full = batch(count, task=task)
         full = full.hide({m: (torch.arange(len(o)) == 3).unsqueeze(1).expand_as(o) for m, o in full.observed.items()})
-        case = cls(who, component, config, context(full, task, dim, PADDING), full)
-        return replace(case, made=context(full, task, dim, 0)) if case.fusion.fixed_length else case
+        case = cls(who, component, config, context(full, task, dim, PADDING), full, True)
+        if padding if padding is not None else not case.fusion.fixed_length:
+            return case
+        return replace(case, made=context(full, task, dim, 0), padding=False)
 
     def build(self, seed: int = 0) -> Fusion:
         made: Fusion = modules.seeded(seed, lambda: self.component(self.config, self.made), self.who)
@@ -109,10 +114,8 @@ def order(case: Case) -> None:
 
 
 def hidden(case: Case) -> None:
-    """What stands at hidden frames, and padding unless the fusion says `fixed_length`."""
-    spoiled = case.run(poisoned(case.full, float("nan")))
-    case.same("NaN at hidden frames changes the result", spoiled, case.out)
-    if not case.fusion.fixed_length:
+    """Padding, unless the fusion says `fixed_length`; hidden frames are zero when they come here."""
+    if case.padding:
         longer = case.run(padded(case.full, PADDING))
         case.same("appending padding frames changes the result; mend it, or say `fixed_length`", longer, case.out)
 
@@ -144,7 +147,8 @@ def claims(case: Case) -> None:
     flipped = replace(case.full, features={m: -x for m, x in case.full.features.items()})
     require((case.run(flipped).logits != out.logits).any(), case.who, "the encoded modalities change nothing")
     if gives is not Outputs:
-        example = gives.example(case.full, case.made, 0)
+        whole = lengthened(case.full, case.made.lengths)  # which some fusions fill up to
+        example, out = gives.example(whole, case.made, 0), case.run(whole)
         require(isinstance(example, gives), case.who, f"{gives.__name__} has no `example` of its own; write one")
         odd = unlike(example, out, "joint", "encoded")
         require(not odd, case.who, f"`{gives.__name__}.example` is unlike what it gives: {odd}")
@@ -167,16 +171,18 @@ def outcomes(
     counts: Sequence[int] = COUNTS,
     tasks: Sequence[TaskBase] = TASKS,
     dim: int = 40,
+    padding: bool | None = None,
 ) -> Iterator[Outcome]:
     """Every number of modalities with the first task, then every other task."""
-    cases = [Case.of(component, config, count, tasks[0], dim) for count in counts]
-    others = [Case.of(component, config, counts[-1], task, dim) for task in tasks[1:]]
+    cases = [Case.of(component, config, count, tasks[0], dim, padding) for count in counts]
+    others = [Case.of(component, config, counts[-1], task, dim, padding) for task in tasks[1:]]
     yield from run((cases, EACH), (others, EACH[:1]), (cases[-1:], ONCE))
 
 
 def check_fusion(component: type[Fusion], config: Any = None, **more: Any) -> None:
     """Any modality may be absent, samples do not influence each other, outputs are of the class it gives.
 
-    `counts` are the numbers of modalities that are tried, `tasks` the tasks, `dim` the model's width.
+    `counts` are the numbers of modalities that are tried, `tasks` the tasks, `dim` the model's width; `padding` says
+    whether longer batches are tried, as they are by default unless it says `fixed_length`.
     """
     demand(outcomes(component, config_of(component, config), **more))

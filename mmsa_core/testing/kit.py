@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from mmsa_core.example import Example
 
 LABELS = {
+    "build": "it can be built from its `examples`",
     "finite": "values and gradients are finite and of the right shape, and the student gets a gradient",
     "teacher": "the teacher gets no gradient",
     "order": "the order of samples and modalities does not matter, and a sample alone is what it is in a batch",

@@ -55,6 +55,11 @@ class Registered:
     def __str__(self) -> str:
         return f"{self.table.kind}-{self.name}"
 
+    @property
+    def owner(self) -> str:
+        """The distribution and its version."""
+        return self.table.owners(self.name)[0]
+
     def outcomes(self) -> Outcomes:
         """What the checks find, example by example.
 
@@ -66,6 +71,7 @@ class Registered:
             for example in component.examples(Path(folder)):
                 try:
                     config = config_of(component, None, example, self.name)
+                    yield Outcome("build")
                     yield from KINDS[self.table.kind](component, config, example)
                 except AssertionError as defect:
                     yield Outcome("build", defect=str(defect))
