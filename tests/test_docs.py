@@ -32,6 +32,7 @@ PAGES = [
     "docs/protocols.md",
     "docs/representations.md",
     "docs/runs.md",
+    "docs/testing-plugins.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
