@@ -11,7 +11,8 @@ from mmsa_core.errors import UserError
 from mmsa_core.example import Example, Untried
 from mmsa_core.registry import Registry, canonical
 from mmsa_core.testing import datasets, distillers, encoders, fusions, maskers
-from mmsa_core.testing.kit import Outcome, config_of
+from mmsa_core.testing.building import config_of
+from mmsa_core.testing.kit import Outcome
 
 Outcomes = Iterator[Outcome]
 

@@ -19,7 +19,7 @@ third.remote = third_party:Remote
 """
 MODULE = """
 from mmsa_core.components import ComponentConfig, Dataset, Distiller, Masker
-from mmsa_core.testing import Example, Untried
+from mmsa_core.example import Example, Untried
 
 
 class Right(Distiller):
