@@ -190,7 +190,7 @@ def test_ctrl_c_while_training(make, tmp_path, jobs):
     code, said = interrupted(tmp_path, process, "out/seed-1/last/student-*.state")
     assert code == 75, said
     assert said.splitlines()[-1] == (
-        "stopped; what was done is saved; the same command with --out out --resume goes on"
+        "stopped; what was done is saved; mmsa resume out goes on, or the same command with --out out --resume"
     )
     assert not (tmp_path / "out" / lock.FILE).exists()
 
@@ -201,7 +201,7 @@ def test_ctrl_c_while_processes_start(make, tmp_path):
     assert code == 75, said
     assert said.splitlines()[-1] in (
         "stopped; nothing was begun",
-        "stopped; what was done is saved; the same command with --out out --resume goes on",
+        "stopped; what was done is saved; mmsa resume out goes on, or the same command with --out out --resume",
     )
 
 
@@ -221,10 +221,10 @@ mmsa_core.{module}.{function} = slow
 main()
 """
 COMMANDS = {
-    "train": ("data", "load", ["train", "recipe.yaml", "--out", "new"], 75),
+    "train": ("corpora.data", "load", ["train", "recipe.yaml", "--out", "new"], 75),
     "check": ("assemble", "contracts", ["check", "recipe.yaml"], 130),
-    "evaluate": ("checkpoint", "write_numbered", ["evaluate", "out", "--protocol", "inter"], 130),
-    "compare": ("compare_tables", "table", ["compare", "out", "other", "--csv", "new"], 130),
+    "evaluate": ("run_folder.checkpoint", "write_numbered", ["evaluate", "out", "--protocol", "inter"], 130),
+    "compare": ("comparison.compare_tables", "table", ["compare", "out", "other", "--csv", "new"], 130),
     "report": ("report.page", "page", ["report", "out", "--out", "new", "--protocol", "inter"], 130),
     "ablate": ("registry", "metadata", ["ablate", "recipe.yaml", "--drop", "masker", "--out", "new"], 130),
 }

@@ -220,7 +220,7 @@ def test_sigterm_saves_and_says_how_to_go_on(make, tmp_path, seeds):
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 75, said
-    assert "--resume goes on" in said
+    assert f"mmsa resume {tmp_path / 'out'} goes on" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out" / ".lock").exists()
 
@@ -243,5 +243,5 @@ def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
 def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
     states = tmp_path / "out" / "seed-1" / "last"
     monkeypatch.setattr("mmsa_core.training.stopping.Stop.__call__", lambda self: states.exists())
-    with pytest.raises(Interrupted, match="--resume goes on"):
+    with pytest.raises(Interrupted, match=r"mmsa resume .*out goes on, or the same command with --out .*out --resume$"):
         train(recipe_of(make), tmp_path / "out")

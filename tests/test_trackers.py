@@ -182,7 +182,7 @@ def test_the_rows_are_written_before_they_are_sent(make, tmp_path, told):
         raise KeyboardInterrupt
 
     told.setattr(wandb.Run, "log", killed)
-    with pytest.raises(Interrupted, match="--resume goes on"):
+    with pytest.raises(Interrupted, match=r"mmsa resume .*out goes on, or the same command with --out .*out --resume$"):
         train(make.tiny(train=SHORT, track=TRACK), tmp_path / "out")
     rows = (tmp_path / "out" / "seed-1" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [1]
