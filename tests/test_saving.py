@@ -1,5 +1,6 @@
 """A training that was stopped or killed ends with the bytes of one that never was."""
 
+import json
 import os
 import signal
 import subprocess
@@ -162,6 +163,7 @@ def test_a_log_that_was_cut_is_said_and_not_filled_up(make, tmp_path, monkeypatc
     train(recipe_of(make), tmp_path / "out", resumed=True)
     assert "is shorter than when the state was saved" in capsys.readouterr().out.replace("\n", " ")
     assert b"\0" not in log.read_bytes()
+    assert all(json.loads(line)["stage"] for line in log.read_text().splitlines())  # no half of a row is left
 
 
 def test_when_a_state_is_due(tmp_path):
