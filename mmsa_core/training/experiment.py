@@ -61,7 +61,7 @@ def train(
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
         rehearse(setting, missing)
-        with lock.held(folder, display.warn):
+        with lock.held(folder, display.warn) as locked:
             missing, stop.patient = resume.make_room(setting, missing), True
             seeds = [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)]
             whole = recipe.model_copy(update={"seeds": tuple(seeds)})
@@ -70,7 +70,7 @@ def train(
             checkpoint.write_text(folder / resume.RECIPE, recipe_file.dump(whole))
             number = jobs.number(processes, recipe, device, missing)
             if number > 1 and corpus is None:
-                jobs.run(setting, missing, number)
+                jobs.run(setting, missing, number, lock.shared(locked))
             else:
                 _one_by_one(setting, missing)
             found = _summary(setting, seeds)
@@ -109,7 +109,7 @@ def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
         try:
             seed_run.run(setting, seed)
         except UserError as error:
-            raise jobs.failed({seed: str(error)}, setting) from error
+            raise jobs.failed({seed: jobs.Failure(str(error))}, setting) from error
 
 
 def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
