@@ -195,8 +195,9 @@ def test_a_server_that_never_answers(make, tmp_path, untracked, server, request)
     ran("train", str(recipe), "--out", str(out), "--jobs", "1")
     assert len(connections) > (BEGUN if server == "soon_mute" else 0)
     assert [content(out / f"seed-{seed}") for seed in (1, 2)] == untracked
-    ran("evaluate", str(out), "--protocol", "inter", "--track")
-    assert (out / "evaluate-corrkd-inter.csv").is_file()
+    if server == "mute":  # at its beginning an evaluation is told as a training is
+        ran("evaluate", str(out), "--protocol", "inter", "--track")
+        assert (out / "evaluate-corrkd-inter.csv").is_file()
 
 
 def test_a_log_that_cannot_be_written_ends_the_training(make, tmp_path, monkeypatch):
