@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmsa_core import registry
+from mmsa_core import registry, testing
 
 ENTRY_POINTS = """
 [mmsa.distillers]
@@ -87,7 +87,7 @@ def test_a_table_of_what_holds(mmsa, third_party):
     done = mmsa("plugin", "check", "mmsa-third")
     assert done.exit_code == 1
     rows = {" ".join(line.split()[:2]): line.split()[2:] for line in done.stdout.splitlines() if " third." in line}
-    labels = "build finite teacher order hidden sizes absent claims dtypes yaml seed device weights".split()
+    labels = list(testing.LABELS)
     assert rows["distiller third.right"] == labels
     assert rows["distiller third.wrong"] == [label for label in labels if label != "teacher"] + ["teacher"]
     assert rows["masker third.half"] == [label for label in labels if label not in ("finite", "teacher", "weights")]
