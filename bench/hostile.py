@@ -32,6 +32,7 @@ READERS: dict[str, dict[str, Any]] = {
     "safetensors": {"verify": True},
 }
 
+
 def recipes(count: int, seed: int = 0, said: Callable[[str], None] = lambda line: None) -> Tried:
     """Changed recipes: checked, and trained where they are valid and small."""
     found = Tried()

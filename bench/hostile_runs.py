@@ -70,7 +70,7 @@ def imported(folder: Path) -> Path:
     recipe_of(TRAINED, folder)
     recipe = Recipe.model_validate(IMPORTED | {"seeds": [1], "data": IMPORTED["data"] | {"normalize": "none"}})
     loaded = data.load(recipe)
-    lengths = {m: 6 for m in loaded.channels}
+    lengths = dict.fromkeys(loaded.channels, 6)
     model = assemble.model(recipe.model, recipe.task, loaded.channels, lengths, seed=0)
     state = {name: x for name, x in model.state_dict().items() if not name.startswith("standardize.")}
     torch.save(state, folder / "weights.pt")

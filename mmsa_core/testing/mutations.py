@@ -116,7 +116,9 @@ def _near(value: Any, random: Random) -> Any:
     if isinstance(value, str):
         return random.choice((value[:-1], value.upper(), f"{value} ", *WORDS))
     if isinstance(value, Tensor):
-        return random.choice((_filled(value), value.flatten(), value.unsqueeze(0), value.double(), value.long(), -value))
+        return random.choice(
+            (_filled(value), value.flatten(), value.unsqueeze(0), value.double(), value.long(), -value)
+        )
     return random.choice(
         (0, -value, value + 1, value - 1, 2 * value, value / 3, 16 * value, 1, float(value), str(value))
     )
