@@ -5,7 +5,8 @@ python bench/soak.py [--part NAME] [--data FILE] [--kills N] [--seed N] [--json 
 kills: trainings are killed (SIGKILL and SIGTERM mixed) at random moments and go on; all files that they end with are
 compared with those of a run that was left alone.
 memory: one process takes 10,000 steps and evaluates 200 times; its peak must stay where it was.
-hostile: mutated recipes, data files and run folders must end with an answer or one message (`bench/hostile.py`, `bench/hostile_runs.py`).
+hostile: mutated recipes, data files and run folders must end with an answer or one message (`bench/hostile.py` and
+`hostile_runs.py`).
 
 With `--data`, a pickle of MMSA's schema, the recipes are trained on it, else on the embedded corpus.
 """
