@@ -33,7 +33,10 @@ TRAININGS = {
     "corrkd": ("corrkd.yaml", "train.epochs=6", "save.steps=5", "log.gradients_every=7"),
     "dmd": ("dmd.yaml", "train.epochs=3", "save.steps=4"),
     "two seeds": ("baseline.yaml", "train.epochs=4", "save.steps=9", "seeds=[1111,1112]"),
+    "two jobs": ("baseline.yaml", "train.epochs=4", "save.steps=9", "seeds=[1111,1112]"),
 }
+JOBS = {"two jobs": 2}
+"""How many seeds are trained at once; 1 where it is not said."""
 
 
 def trainings(data: Path | None) -> dict[str, list[str]]:
@@ -45,7 +48,7 @@ def trainings(data: Path | None) -> dict[str, list[str]]:
             "train",
             str(RECIPES / recipe),
             "--jobs",
-            "1",
+            str(JOBS.get(name, 1)),
             *(part for each in (*settings, *given) for part in ("--set", each)),
         ]
         for name, (recipe, *settings) in TRAININGS.items()

@@ -83,6 +83,13 @@ def test_what_cannot_be_trained_again(mmsa, copy):
     assert "imported from a checkpoint" in done.output
 
 
+def test_a_torn_log_is_a_difference(tmp_path):
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(b'{"stage": "student", "step": 1}\n{"stage": "stu\xff')
+    other.write_text('{"stage": "student", "step": 1}\n{"stage": "student", "step": 2}\n')
+    assert first_difference(one, other) == "line 2 of what was written then is torn or was altered"
+
+
 def test_tables_and_results_by_hand(tmp_path):
     one, other = tmp_path / "a.csv", tmp_path / "b.csv"
     one.write_text("id,value\nx,1.0\ny,2.0\n")

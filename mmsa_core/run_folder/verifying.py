@@ -13,7 +13,7 @@ from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe, Track
-from mmsa_core.run_folder import checkpoint
+from mmsa_core.run_folder import checkpoint, provenance
 from mmsa_core.run_folder.file_differences import first_difference
 from mmsa_core.training import experiment, resume
 
@@ -99,11 +99,7 @@ def _recipe(folder: Path, overrides: Sequence[str], seeds: Sequence[int], about:
 
 def _device(name: str, about: dict[str, Any]) -> torch.device:
     """As asked for, or else of the kind that the run was trained on."""
-    return pick(name if name != "auto" or about.get("device") is None else _kind(about["device"]))
-
-
-def _kind(device: str) -> str:
-    return "cpu" if device == "cpu" else "cuda"
+    return pick(provenance.device_kind(about) if name == "auto" else name)
 
 
 def _verdict(seed: int, then: Path, now: Path, about: dict[str, Any]) -> Verdict:

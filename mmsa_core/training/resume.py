@@ -15,6 +15,8 @@ from mmsa_core.training.seed_run import Setting
 from mmsa_core.training.stages import Stages
 from mmsa_core.training.watcher import Watcher
 
+RECIPE = "recipe.yaml"
+"""In the experiment's folder: its recipe, with all of its seeds; in a seed's folder: that of the seed."""
 UNCOMPARED = ("seeds", "track", "data.path", "save")
 """What makes no other experiment: which seeds there are, where they are logged, where the same data lie, when the state
 of a training is saved."""
