@@ -53,8 +53,9 @@ def test_different_says_where_by_how_much_and_why(mmsa, copy):
     name = list(tensors)[-1]
     tensors[name] = tensors[name] + 0.5
     checkpoint.write_tensors(folder / "student.safetensors", tensors, about)
-    edit(folder / "provenance.json", threads=7, data_sha256="other")
+    edit(folder / "provenance.json", threads=7, data_sha256="other", platform="a\x1b[2Jb")
     done = mmsa("verify", copy, "--seed", "2")
+    assert "\x1b" not in done.output
     assert done.exit_code == 1, done.output
     assert "seed 2: different" in done.output
     kind = "epoch" if "best" in row else "step"
@@ -104,6 +105,8 @@ def test_tables_and_results_by_hand(tmp_path):
     other.write_text('{"conditions":   {"test": {"mae": 1.0, "f1": null}}}')
     assert first_difference(one, other) == "the same content in other bytes"
     assert first_difference(one, one) is None
+    one.write_bytes(b"\xf2{")
+    assert "was damaged since" in first_difference(one, other)
 
 
 def test_deterministic_algorithms_are_taken_and_left(make, tmp_path, monkeypatch):

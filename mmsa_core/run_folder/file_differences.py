@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 
+from mmsa_core.errors import UserError
 from mmsa_core.run_folder.checkpoint import read_tensors
 
+UNREADABLE = (UserError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, csv.Error)
+"""What a file raises that is none of its kind any more."""
 TORN = "torn"
 """In place of a row that is no JSON object: the number of its line."""
 
@@ -23,7 +26,10 @@ def first_difference(then: Path, now: Path) -> str | None:
     if then.read_bytes() == now.read_bytes():
         return None
     differs = {".jsonl": _rows, ".safetensors": _tensors, ".csv": _table, ".json": _results}[then.suffix]
-    return differs(then, now) or "the same content in other bytes"
+    try:
+        return differs(then, now) or "the same content in other bytes"
+    except UNREADABLE as error:
+        return f"was damaged since: it is no whole {then.suffix[1:]} of a run any more ({error!s:.200})"
 
 
 def _rows(then: Path, now: Path) -> str | None:

@@ -27,6 +27,8 @@ CAUSES = (
     *("threads", "device", "cpu", "platform"),
 )
 """What provenance says that numbers depend on, the likeliest reason first."""
+MOST_THREADS = 1024
+"""That a provenance is believed to have run on: somebody may have written another number."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ def _recipe(folder: Path, overrides: Sequence[str], seeds: Sequence[int], about:
     before, recipe = recipe_file.load(path), recipe_file.load(path, overrides)
     if changed := resume.differences(before, recipe):
         raise UserError(f"--set makes another experiment of {folder}: {changed[0]}; only data.path may be set")
-    return recipe.model_copy(
-        update={"seeds": tuple(seeds), "track": Track(), "threads": recipe.threads or about.get("threads")}
-    )
+    threads = about.get("threads")
+    known = threads if type(threads) is int and 0 < threads <= MOST_THREADS else None
+    return recipe.model_copy(update={"seeds": tuple(seeds), "track": Track(), "threads": recipe.threads or known})
 
 
 def _device(name: str, about: dict[str, Any]) -> torch.device:

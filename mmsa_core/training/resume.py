@@ -111,7 +111,8 @@ def _check(folder: Path, seed: int, setting: Setting) -> None:
         raise UserError(f"--resume: {folder} is of other data: their SHA-256 is {there} there, {here} here. {remedy}")
     stages = Stages(setting.recipe, setting.data.training, seed, setting.device, Watcher())
     for part, now in (("teachers", stages.taught_by()), ("initialised_from", stages.initialised_from())):
-        if sorted(about.get(part, {}).values()) != sorted(now.values()):
+        then = about.get(part, {})
+        if not isinstance(then, dict) or sorted(map(str, then.values())) != sorted(now.values()):
             raise UserError(f"--resume: {folder}: the weights in {', '.join(now)} were others then. {remedy}")
 
 
