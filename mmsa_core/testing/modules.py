@@ -46,6 +46,7 @@ def seed(case: ModuleCase) -> None:
         require(all(map(torch.equal, *results)), case.who, f"the same seed gives another result in {mode}")
 
 
+@torch.no_grad()
 def dtypes(case: ModuleCase) -> str | None:
     """In float64 it gives the numbers of float32; what else the device supports gives finite numbers."""
     module = case.build()
