@@ -30,7 +30,10 @@ from mmsa_core import unreadable
 from mmsa_core.errors import UserError
 
 T = TypeVar("T")
-GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets", "mmsa.importers")
+GROUPS = (
+    *("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets"),
+    *("mmsa.importers", "mmsa.recipes"),
+)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def tiny(**changes):
             "encoders": {"text": encoder, "audio": encoder, "vision": encoder},
             "fusion": {"name": "concat"},
         },
-        "masker": {"name": "corrkd.missing"},
+        "masker": {"name": "modality_dropout", "rate": 0.4},
         "train": {"epochs": 2, "batch_size": 8, "lr": 1e-3},
     }
     return Recipe.model_validate(sections | changes)
