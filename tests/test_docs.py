@@ -30,6 +30,7 @@ PAGES = [
     "docs/experiments.md",
     "docs/reports.md",
     "docs/protocols.md",
+    "docs/recipes.md",
     "docs/representations.md",
     "docs/runs.md",
     "plugins/mmsa-corrkd/README.md",

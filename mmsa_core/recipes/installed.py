@@ -21,7 +21,7 @@ GROUP = "mmsa.recipes"
 ENDINGS = (".yaml", ".yml")
 HEAD = 4096
 """Characters of a recipe that its first comment is looked for in."""
-SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z\"])")
+SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z\"])")
 """Between two sentences."""
 
 
