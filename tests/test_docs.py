@@ -96,6 +96,7 @@ def elsewhere(line):
     return line.startswith(("make ", "pip install"))
 
 
+@pytest.mark.needs("mmsa-corrkd", "mmsa-dmd")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs(page, folder):

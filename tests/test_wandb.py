@@ -97,6 +97,7 @@ def test_recipe_and_model_are_artifacts(told):
     assert not [name for name, (kind, _) in told["tiny-3-teacher"].artifacts.items() if kind == "model"]
 
 
+@pytest.mark.needs("mmsa-dmd")
 def test_edges_are_pictures(make, tmp_path):
     graph = {"name": "dmd.graph", "nodes": "heterogeneous"}
     fusion = {"name": "dmd.decoupled", "heads": 2, "layers": 1}
