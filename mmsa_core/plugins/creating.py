@@ -72,7 +72,7 @@ def content(names: Naming, kind: str) -> dict[Path, str]:
     component = f"{names.prefix}.{template.module}"
     values = {
         "name": names.distribution,
-        "package": names.package,
+        "package": names.import_name,
         "prefix": names.prefix,
         "kind": kind,
         "module": template.module,
@@ -80,7 +80,7 @@ def content(names: Naming, kind: str) -> dict[Path, str]:
         "component": component,
         "about": f"The {kind} {component}",
         "snippet": template.snippet.replace("COMPONENT", component),
-        "core": _fitting(version("mmsa-core")),
+        "core": fitting(version("mmsa-core")),
         "api": API,
     }
     environment = Environment(  # noqa: S701 - the files are no HTML, and names hold letters, digits and . _ - alone
@@ -90,9 +90,9 @@ def content(names: Naming, kind: str) -> dict[Path, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    package = Path(names.package)
+    package = Path(names.import_name)
     rendered = {
-        Path(where.replace("PACKAGE", names.package).replace("PREFIX", names.prefix)): f"package/{source}"
+        Path(where.replace("PACKAGE", names.import_name).replace("PREFIX", names.prefix)): f"package/{source}"
         for source, where in COMMON.items()
     }
     rendered[Path("tests") / f"test_{template.module}.py"] = f"{kind}/test_{template.module}.py.jinja"
@@ -105,7 +105,7 @@ def content(names: Naming, kind: str) -> dict[Path, str]:
     return dict(sorted(found.items()))
 
 
-def _fitting(core: str) -> str:
+def fitting(core: str) -> str:
     """The versions of core whose API is this one's: `>=0.1,<0.2` for 0.1.3."""
     major, minor = (int(part) for part in core.split(".")[:2])
     return f">={major}.{minor},<{major}.{minor + 1}"

@@ -23,14 +23,14 @@ class Naming:
     distribution: str
 
     @property
-    def package(self) -> str:
+    def import_name(self) -> str:
         """The Python package."""
         return re.sub(r"[-_.]+", "_", self.distribution).lower()
 
     @property
     def prefix(self) -> str:
         """What its components' names begin with."""
-        return self.package.removeprefix("mmsa_")
+        return self.import_name.removeprefix("mmsa_")
 
 
 def naming(name: str) -> Naming:
@@ -45,7 +45,7 @@ def naming(name: str) -> Naming:
             "mmsa-rkd"
         )
     found = Naming(name)
-    for called in (found.package, found.prefix):
+    for called in (found.import_name, found.prefix):
         if not called.isidentifier() or keyword.iskeyword(called):
             what = "a keyword of Python" if keyword.iskeyword(called) else "no identifier of Python"
             raise UserError(f"{name!r} cannot name a package: {called!r} would be a module or prefix, and is {what}")
@@ -65,8 +65,8 @@ def _installed(found: Naming) -> str | None:
         return f"the distribution {found.distribution} {version(found.distribution)} is installed"
     except PackageNotFoundError:
         pass
-    if found.package in sys.stdlib_module_names or find_spec(found.package) is not None:
-        return f"there is a module {found.package} already"
+    if found.import_name in sys.stdlib_module_names or find_spec(found.import_name) is not None:
+        return f"there is a module {found.import_name} already"
     return None
 
 

@@ -1,11 +1,16 @@
 """Distributions in a folder that is first on the import path, as an installer would have left them."""
 
+import importlib.util
 import sys
-import tomllib
+from pathlib import Path
 
 import pytest
 
 from mmsa_core import registry
+
+spec = importlib.util.spec_from_file_location("installing", Path(__file__).parents[1] / "installing.py")
+installing = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(installing)
 
 
 class Site:
@@ -15,27 +20,16 @@ class Site:
         self.folder = folder
         self.packages = set()
 
-    def declare(self, name, entry_points, version="0.1.0", summary=""):
+    def declare(self, *about, **more):
         """The metadata of a distribution."""
-        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        lines = [line for group, names in entry_points.items() for line in (f"[{group}]", *names)]
-        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nSummary: {summary}\n\nSummary: of another\n"
-        )
+        info = installing.declare(self.folder, *about, **more)
         registry.metadata.cache_clear()
         return info
 
     def editable(self, package):
-        """What `pip install -e` makes of a package's pyproject.toml."""
-        settings = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))
-        project = settings["project"]
-        points = {group: [f"{k} = {v}" for k, v in found.items()] for group, found in project["entry-points"].items()}
-        (name,) = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-        (self.folder / name).symlink_to((package / name).absolute())
-        self.packages.add(name)
-        self.declare(project["name"], points, project["version"], project["description"])
+        """What `pip install -e` makes of a package."""
+        self.packages.add(installing.editable(package, self.folder))
+        registry.metadata.cache_clear()
 
 
 @pytest.fixture
