@@ -111,6 +111,7 @@ def test_what_is_not_installed_names_its_package(without, mmsa, tmp_path):
 
 def test_what_is_switched_off_is_said_to_be(monkeypatch, mmsa):
     monkeypatch.setenv("MMSA_PLUGINS_BLOCK", "mmsa_corrkd")
+    monkeypatch.setattr(registry.maskers, "_loaded", {})
     registry.metadata.cache_clear()
     try:
         says = "the package mmsa-corrkd provides it, and MMSA_PLUGINS_BLOCK switches that off"
