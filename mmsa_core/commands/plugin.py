@@ -1,13 +1,15 @@
-"""The commands of `mmsa plugin`, for authors of packages that bring components."""
+"""`mmsa plugin`: for who writes one."""
 
 import click
 
+from mmsa_core.commands.plugin_check import check
 from mmsa_core.commands.plugin_new import new
 
 
 @click.group()
 def plugin() -> None:
-    """Begin a package that brings a component."""
+    """Write and check a distribution of components."""
 
 
+plugin.add_command(check)
 plugin.add_command(new)

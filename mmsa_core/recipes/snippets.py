@@ -2,11 +2,14 @@
 
 import types
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from unittest import SkipTest
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mmsa_core import registry
@@ -24,8 +27,7 @@ def snippet(table: registry.Registry[Any], name: str) -> str:
 
 def sections(table: registry.Registry[Any], name: str) -> Sections:
     """The sections as data; MODALITY and PATH stand for what the user has."""
-    component = table.get(name)
-    named = {"name": name, **_required(component.Config)}
+    component, named = table.get(name), _named(table, name)
     if table is registry.encoders:
         return {"model": {"encoders": {"MODALITY": named}}}
     if table is registry.fusions:
@@ -33,7 +35,7 @@ def sections(table: registry.Registry[Any], name: str) -> Sections:
     if table is registry.distillers:
         found: Sections = {}
         if component.reads is not Outputs and (fusion := giving(component.reads)):
-            found["model"] = {"fusion": {"name": fusion, **_required(registry.fusions.get(fusion).Config)}}
+            found["model"] = {"fusion": _named(registry.fusions, fusion)}
         if component.needs_teacher:
             found["teacher"] = {"kind": "trained"}
         return found | {"distillers": {_label(name): named}}
@@ -49,6 +51,19 @@ def giving(wanted: type[Outputs]) -> str | None:
         except UserError:  # it is broken, and nobody asked for it
             continue
     return None
+
+
+def _named(table: registry.Registry[Any], name: str) -> Sections:
+    """A component with the fields that it needs; where more is needed than types say, those of its first example."""
+    component = table.get(name)
+    found = {"name": name, **_required(component.Config)}
+    with suppress(ValidationError):
+        component.Config.model_validate(found)
+        return found
+    with TemporaryDirectory() as folder, suppress(SkipTest):
+        example = component.examples(Path(folder))[0].config
+        return {"name": name} | {key: "PATH" if isinstance(each, Path) else each for key, each in example.items()}
+    return found
 
 
 def _label(name: str) -> str:

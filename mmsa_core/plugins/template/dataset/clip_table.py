@@ -2,14 +2,15 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpora.corpus import SCORE, Corpus
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 SPLITS = ("train", "valid", "test")
 
@@ -23,12 +24,17 @@ class ClipTable(Dataset):
     """
 
     class Config(DatasetConfig):
-        path: Path = Field(examples=["clips.csv"])
+        path: Path
         """The CSV file; a relative path starts at the folder where the command runs."""
         score: str = "score"
         """The column of the sentiment score."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        """What the conformance kit reads."""
+        return [Example({"path": Path(__file__).with_name("example.csv")})]
 
     def load(self) -> Corpus:
         path, score = self.config.path, self.config.score

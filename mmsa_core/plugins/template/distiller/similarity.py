@@ -30,7 +30,8 @@ def similarity_distillation(
     .. math:: L = \frac1N \sum_{i=1}^N \mathrm{KL}\big(p^t_i \,\|\, p^s_i\big)
     """
     log_s, log_t = log_similarities(h_s, tau), log_similarities(h_t, tau)
-    return F.kl_div(log_s, log_t, log_target=True, reduction="batchmean")
+    divergence = F.kl_div(log_s, log_t, log_target=True, reduction="sum")
+    return divergence / max(1, len(log_s))  # a batch of no sample costs nothing
 
 
 class SimilarityDistillation(Distiller):
