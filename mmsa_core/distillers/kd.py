@@ -18,10 +18,10 @@ def kd(
 
     .. math:: T^2 \cdot \mathrm{KL}\big(\sigma(z_t / T) \,\|\, \sigma(z_s / T)\big)
 
-    The factor keeps the gradient's size when T changes (section 2 of the paper).
+    The factor keeps the gradient's size when T changes (section 2 of the paper). Zero without a response.
     """
     log_s, log_t = F.log_softmax(z_s / temperature, dim=1), F.log_softmax(z_t / temperature, dim=1)
-    return F.kl_div(log_s, log_t, log_target=True, reduction="batchmean") * temperature**2
+    return F.kl_div(log_s, log_t, log_target=True, reduction="sum") / max(len(log_s), 1) * temperature**2
 
 
 class LogitDistillation(Distiller):

@@ -33,6 +33,8 @@ def states(answers: Iterable[tuple[Item, dict[str, Any]]]) -> list[dict[str, Any
         fresh = {"name": name, "version": number, "state": OK, "components": 0, "recipes": 0, "problems": []}
         return known.setdefault(owner, fresh)
 
+    for owner in metadata.distributions:
+        of(owner)
     for group, claims in metadata.claims.items():
         kind = group.removeprefix("mmsa.").removesuffix("s")
         for claim in claims:
@@ -46,10 +48,11 @@ def states(answers: Iterable[tuple[Item, dict[str, Any]]]) -> list[dict[str, Any
     for problem in (*metadata.problems, *recipes.problems):
         owner, _, text = problem.partition(": ")
         of(owner)["problems"].append(text)
-    for about in known.values():
+    for owner, about in known.items():
         about["state"] = BROKEN if about["problems"] else OK
-        if unmet := misfit(about["name"]):
-            about["state"], about["problems"] = INCOMPATIBLE, [unmet, *about["problems"]]
+        for unmet in (metadata.distributions[owner].incompatible, misfit(about["name"])):
+            if unmet:
+                about["state"], about["problems"] = INCOMPATIBLE, [unmet, *about["problems"]]
     return [*sorted(known.values(), key=lambda each: (each["name"] != CORE, each["name"])), *_blocked()]
 
 
@@ -68,10 +71,10 @@ def misfit(name: str) -> str | None:
 
 
 def _blocked() -> list[dict[str, Any]]:
-    from mmsa_core import registry
+    from mmsa_core.plugins import installed
 
     found: list[dict[str, Any]] = []
-    for name in sorted(registry.blocked()):
+    for name in sorted(installed.blocked()):
         try:
             found.append({"name": name, "version": version(name), "state": BLOCKED, "problems": []})
         except PackageNotFoundError:

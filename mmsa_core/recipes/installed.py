@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmsa_core import registry
 from mmsa_core.errors import UserError
+from mmsa_core.plugins import known
 from mmsa_core.registry import Claim
 
 GROUP = "mmsa.recipes"
@@ -81,12 +82,14 @@ def find(name: str) -> Installed:
     """
     found = survey()
     if name not in found.recipes:
-        known = ", ".join(found.recipes) or "none"
-        problems = "".join(f"\n{problem}" for problem in found.problems)
-        hint = registry.suggestions(name, list(found.recipes))
-        raise UserError(
-            f"no recipe '{name}': there is no such file, and none installed.{hint} Known: {known}{problems}"
+        provider = known.provider("recipe", name)
+        hint = (
+            f" {provider[0].upper()}{provider[1:]}."
+            if provider
+            else registry.suggestions(name, [*found.recipes, *known.names("recipe")])
         )
+        said = f"no recipe '{name}': there is no such file, and none installed.{hint}"
+        raise UserError("\n".join([f"{said} Known: {', '.join(found.recipes) or 'none'}", *found.problems]))
     first, *others = found.recipes[name]
     if others:
         owners = " and ".join(f"{each.owner} ({each.file})" for each in (first, *others))
@@ -115,8 +118,8 @@ def origin(given: Path) -> dict[str, str]:
 def hint(given: Path) -> str:
     """`; the installed recipe is named ...`, where a path leads nowhere and its last part is such a name."""
     name = given.stem if given.suffix in ENDINGS else given.name
-    known = name in survey().recipes and not given.exists()
-    return f"; an installed recipe is named without path and ending: {name}" if known else ""
+    there = name in survey().recipes and not given.exists()
+    return f"; an installed recipe is named without path and ending: {name}" if there else ""
 
 
 def about(recipe: Installed) -> str:
