@@ -5,13 +5,17 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test check format recipes bench soak
+.PHONY: train test test-core check format recipes bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
 
 test: $(ENV)/.mmsa-dev
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+# As if no plugin were installed: tests that need one skip and say so.
+test-core: $(ENV)/.mmsa-dev
+	MMSA_PLUGINS_BLOCK=mmsa-corrkd,mmsa-dmd OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest tests -n auto --maxprocesses 8 --dist loadfile
 
 check: $(ENV)/.mmsa-dev
 	$(BIN)/ruff format --check .
