@@ -74,9 +74,17 @@ def _device(found: Any) -> Iterator[str]:
 def _plugins(found: Any) -> Iterator[str]:
     wide = max(len(_owner(each)) for each in found)
     for each in found:
-        brought = f"{each['components']} components, {each['recipes']} recipes" if "components" in each else ""
+        brought = (
+            f"{_number(each['components'], 'component')}, {_number(each['recipes'], 'recipe')}"
+            if "components" in each
+            else ""
+        )
         yield f"{_owner(each):<{wide}}  {each['state']}{': ' * bool(brought)}{brought}"
         yield from (f"  {_short(problem)}" for problem in each["problems"])
+
+
+def _number(many: int, what: str) -> str:
+    return f"{many} {what}" if many == 1 else f"{many} {what}s"
 
 
 def _owner(each: Mapping[str, Any]) -> str:
