@@ -5,7 +5,7 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test test-core check format recipes bench soak
+.PHONY: train test test-core check format recipes docs bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
@@ -29,6 +29,9 @@ format: $(ENV)/.mmsa-dev
 # What the wheels carry are copies; `make test` holds them equal.
 recipes:
 	for copy in mmsa_core/recipes/shipped/*.yaml plugins/*/mmsa_*/recipes/*.yaml; do cp recipes/$${copy##*/} $$copy; done
+
+docs: $(ENV)/.mmsa-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py

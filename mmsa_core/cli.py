@@ -20,6 +20,7 @@ from mmsa_core.commands.masks import masks
 from mmsa_core.commands.plugin import plugin
 from mmsa_core.commands.recipe import recipe
 from mmsa_core.commands.report import report
+from mmsa_core.commands.resume import resume
 from mmsa_core.commands.show import show
 from mmsa_core.commands.train import train
 from mmsa_core.commands.verify import verify
@@ -47,6 +48,7 @@ main.add_command(show)
 main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
+main.add_command(resume)
 main.add_command(train)
 main.add_command(verify)
 

@@ -1,10 +1,10 @@
 """Knowledge distillation of responses (Hinton et al., 2015, https://arxiv.org/abs/1503.02531)."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
@@ -31,7 +31,7 @@ class LogitDistillation(Distiller):
     representations: ClassVar[bool] = False
 
     class Config(DistillerConfig):
-        temperature: PositiveFloat = 2.0
+        temperature: Annotated[float, Field(gt=0, le=1e6)] = 2.0
         """T; a higher one shows more of how the teacher ranks the wrong classes."""
 
     def __init__(self, config: Config, context: Context) -> None:

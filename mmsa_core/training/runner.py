@@ -20,7 +20,7 @@ from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.recipes.recipe import Train
 from mmsa_core.tasks import NoTask, TaskBase
-from mmsa_core.training import nonfinite, step_log
+from mmsa_core.training import nonfinite, restoring, step_log
 from mmsa_core.training.complaints import complaints
 from mmsa_core.training.nonfinite import EVERY, ROLLBACKS, Guard, NonFinite
 from mmsa_core.training.optimization import Updates
@@ -278,7 +278,7 @@ class Trainer:
         self.updates.restore(state["updates"])
         for each, saved in zip(self._averages(), state["averages"], strict=True):
             each.load_state_dict(saved)
-        self.progress = Progress(**state["progress"])
+        self.progress = restoring.progress(state["progress"], self.network, self.terms.modules)
         self._epoch_began = state.get("epoch_began", self._epoch_began)
         device = next(self.network.parameters()).device
         self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
