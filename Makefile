@@ -5,7 +5,7 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test check format bench soak
+.PHONY: train test check format recipes bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
@@ -21,6 +21,10 @@ check: $(ENV)/.mmsa-dev
 format: $(ENV)/.mmsa-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What the wheels carry are copies; `make test` holds them equal.
+recipes:
+	for copy in mmsa_core/recipes/shipped/*.yaml plugins/*/mmsa_*/recipes/*.yaml; do cp recipes/$${copy##*/} $$copy; done
 
 bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py

@@ -13,10 +13,12 @@ from mmsa_core.commands.calibrate import calibrate as calibrate_command
 from mmsa_core.commands.command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.commands.compare import compare
 from mmsa_core.commands.data import data
+from mmsa_core.commands.doctor import doctor
 from mmsa_core.commands.embed import embed
 from mmsa_core.commands.list import list_components
 from mmsa_core.commands.masks import masks
 from mmsa_core.commands.plugin import plugin
+from mmsa_core.commands.recipe import recipe
 from mmsa_core.commands.report import report
 from mmsa_core.commands.show import show
 from mmsa_core.commands.train import train
@@ -36,10 +38,12 @@ def main() -> None:
 main.add_command(ablate)
 main.add_command(calibrate_command)
 main.add_command(data)
+main.add_command(doctor)
 main.add_command(embed)
 main.add_command(list_components)
 main.add_command(plugin)
 main.add_command(show)
+main.add_command(recipe)
 main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)

@@ -33,6 +33,7 @@ PAGES = [
     "docs/reports.md",
     "docs/plugin-api.md",
     "docs/protocols.md",
+    "docs/recipes.md",
     "docs/representations.md",
     "docs/runs.md",
     "docs/write-a-distiller.md",
@@ -113,6 +114,7 @@ def install(code, folder):
             beside("installing").editable(folder / name, folder / "site")
 
 
+@pytest.mark.needs("mmsa-corrkd", "mmsa-dmd")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs(page, folder):

@@ -14,7 +14,10 @@ import entrypoints
 from mmsa_core import unreadable
 from mmsa_core.errors import UserError
 
-GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets", "mmsa.importers")
+GROUPS = (
+    *("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets"),
+    *("mmsa.importers", "mmsa.recipes"),
+)
 API_GROUP = "mmsa_api"
 """The group whose entry points are named by the versions of core's API that a distribution was written for."""
 API = "1"

@@ -102,7 +102,7 @@ class Job:
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
-        given = (recipe, seed, str(setting.device), setting.out, setting.command, output, message)
+        given = (recipe, seed, str(setting.device), setting.out, setting.command, setting.origin, output, message)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
             self.process.start()
@@ -151,7 +151,14 @@ class Job:
 
 
 def work(
-    recipe: dict[str, Any], seed: int, device: str, out: Path, command: str, output: Connection, message: Connection
+    recipe: dict[str, Any],
+    seed: int,
+    device: str,
+    out: Path,
+    command: str,
+    origin: Mapping[str, str] | None,
+    output: Connection,
+    message: Connection,
 ) -> None:
     """What the process of a seed does: all that it prints goes into `output`, a user's mistake into `message`."""
     for stream in (1, 2):
@@ -166,7 +173,7 @@ def work(
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
-                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop, origin)
                 stop.patient = True
                 seed_run.run(setting, seed)
     except Interrupted:

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("mmsa_dmd", reason="needs the plugin mmsa-dmd")
 import torch
 from mmsa_dmd import names
 from mmsa_dmd.graph import GraphDistillation
