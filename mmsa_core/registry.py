@@ -23,6 +23,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.plugins import known
 from mmsa_core.plugins.installed import Claim as Claim
 from mmsa_core.plugins.installed import Metadata as Metadata
+from mmsa_core.plugins.installed import blocked as blocked
 from mmsa_core.plugins.installed import canonical as canonical
 from mmsa_core.plugins.installed import metadata as metadata
 

@@ -26,4 +26,4 @@ def new(name: str, kind: str, out: Path | None) -> None:
     for path in written:
         click.echo(folder / path)
     click.echo(f"next: cd {folder} && pip install -e '.[test]'")
-    click.echo(f"then: mmsa train {names.import_name}/recipes/{names.prefix}.yaml, and pytest")
+    click.echo(f"then: mmsa train {names.prefix}, and pytest")

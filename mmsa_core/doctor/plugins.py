@@ -48,11 +48,13 @@ def states(answers: Iterable[tuple[Item, dict[str, Any]]]) -> list[dict[str, Any
     for problem in (*metadata.problems, *recipes.problems):
         owner, _, text = problem.partition(": ")
         of(owner)["problems"].append(text)
+    refused = {each.owner: each.incompatible for each in metadata.distributions.values() if each.incompatible}
+    for owner in refused:
+        of(owner)
     for owner, about in known.items():
         about["state"] = BROKEN if about["problems"] else OK
-        for unmet in (metadata.distributions[owner].incompatible, misfit(about["name"])):
-            if unmet:
-                about["state"], about["problems"] = INCOMPATIBLE, [unmet, *about["problems"]]
+        for unmet in filter(None, (misfit(about["name"]), refused.get(owner))):
+            about["state"], about["problems"] = INCOMPATIBLE, [unmet, *about["problems"]]
     return [*sorted(known.values(), key=lambda each: (each["name"] != CORE, each["name"])), *_blocked()]
 
 

@@ -11,6 +11,7 @@ from mmsa_core import registry
 from mmsa_core.errors import UserError
 from mmsa_core.plugins import known
 from mmsa_core.plugins.installed import metadata
+from mmsa_core.recipes import installed as recipes
 
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]", re.ASCII)
 """A distribution's name (PEP 508)."""
@@ -56,7 +57,18 @@ def naming(name: str) -> Naming:
             f"{name!r} cannot name a new package: its components would be called {found.prefix}.NAME, and {taken}; "
             "choose another name"
         )
+    if owner := _recipe(found.prefix):
+        raise UserError(
+            f"{name!r} cannot name a new package: its recipe would be called {found.prefix}, and {owner} brings one of "
+            "that name; choose another name"
+        )
     return found
+
+
+def _recipe(name: str) -> str | None:
+    """Who brings a recipe of this name."""
+    there = recipes.survey().recipes.get(name)
+    return there[0].owner if there else None
 
 
 def _installed(found: Naming) -> str | None:

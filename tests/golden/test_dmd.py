@@ -17,7 +17,7 @@ from mmsa_core.training.runner import Trainer
 from mmsa_core.training.terms import Terms
 from mmsa_core.types import Encoded
 
-pytestmark = pytest.mark.usefixtures("few")
+pytestmark = [pytest.mark.usefixtures("few"), pytest.mark.needs("mmsa-dmd")]
 
 spec = importlib.util.spec_from_file_location("dmd_published", Path(__file__).with_name("dmd_published.py"))
 published = importlib.util.module_from_spec(spec)

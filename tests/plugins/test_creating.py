@@ -29,7 +29,7 @@ def test_it_trains_as_it_is(site, mmsa, tmp_path, monkeypatch, kind):
     site.editable(package)
     assert f"new_{kind}.{creating.TEMPLATES[kind].module}" in set(registry.Registry(kind))
     monkeypatch.chdir(package)
-    trained = mmsa("train", f"mmsa_new_{kind}/recipes/new_{kind}.yaml", "--out", tmp_path / "run")
+    trained = mmsa("train", f"new_{kind}", "--out", tmp_path / "run")
     assert trained.exit_code == 0, trained.output
     kept = yaml.safe_load((tmp_path / "run" / "seed-1111" / "recipe.yaml").read_text())
     assert f"'name': 'new_{kind}.{creating.TEMPLATES[kind].module}'" in str(kept)
@@ -44,7 +44,10 @@ def test_their_tests_pass_as_they_are(site, mmsa, tmp_path):
     done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     for kind in KINDS:
-        assert f"PASSED mmsa-own-{kind}/tests/test_{creating.TEMPLATES[kind].module}.py::test_conforms" in done.stdout
+        assert (
+            f"PASSED mmsa-own-{kind}/tests/test_{creating.TEMPLATES[kind].module}.py::test_conforms[{kind}-own_{kind}."
+            in done.stdout
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,10 +57,11 @@ def test_what_is_written(mmsa, tmp_path, kind):
     settings = tomllib.loads((tmp_path / "there" / "pyproject.toml").read_text())
     assert settings["project"]["name"] == "mmsa-own"
     assert settings["project"]["entry-points"][f"mmsa.{kind}s"] == {f"own.{module}": f"mmsa_own.{module}:{title}"}
+    assert settings["project"]["entry-points"]["mmsa.recipes"] == {"own": "mmsa_own.recipes"}
     assert settings["project"]["entry-points"]["mmsa_api"] == {API: "mmsa_core"}
     workflow = yaml.safe_load((tmp_path / "there" / ".github" / "workflows" / "tests.yml").read_text())
     steps = [step["run"] for step in workflow["jobs"]["tests"]["steps"] if "run" in step]
-    assert steps == ['pip install -e ".[test]"', "pytest", "mmsa train mmsa_own/recipes/own.yaml"]
+    assert steps == ['pip install -e ".[test]"', "pytest", "mmsa train own"]
     readme = (tmp_path / "there" / "README.md").read_text()
     assert yaml.safe_load(readme.partition("```yaml\n")[2].partition("```")[0])
     text = "".join(path.read_text() for path in (tmp_path / "there").rglob("*") if path.is_file())
@@ -92,11 +96,12 @@ BAD_NAMES = {
     "class": "'class' would be a module or prefix, and is a keyword of Python",
     "mmsa-lambda": "'lambda' would be a module or prefix, and is a keyword of Python",
     "mmsa-core": "the distribution mmsa-core",
-    "Mmsa_CorrKD": "the distribution Mmsa_CorrKD",
+    "scikit_learn": "the distribution scikit_learn",
     "json": "there is a module json already",
     "mmsa-kd": "its components would be called kd.NAME, and distiller 'kd' is of mmsa-core",
     "kd": "its components would be called kd.NAME, and distiller 'kd' is of mmsa-core",
     "corrkd": "its components would be called corrkd.NAME, and encoder 'corrkd.encoder' is of mmsa-corrkd",
+    "mmsa-mult": "its recipe would be called mult, and mmsa-core",
 }
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mmsa_core import registry
+from mmsa_core.doctor import plugins as doctor_plugins
 from mmsa_core.errors import UserError
 from mmsa_core.plugins import installed, known
 from mmsa_core.plugins.installed import API
@@ -19,7 +20,7 @@ def api(*versions):
 
 
 def test_core_states_its_api_as_a_plugin_does():
-    for found in registry.metadata().distributions.values():
+    for found in registry.metadata().distributions.values():  # core and its own plugins
         assert found.api == (API,), found.owner
         assert found.incompatible is None
     text = (registry.metadata().claims["mmsa.encoders"][0].file).read_text()
@@ -51,6 +52,11 @@ def test_a_plugin_of_another_api_is_listed_and_not_loaded(site, mmsa):
     assert shown.exit_code == 2
     assert says in shown.stderr
     assert mmsa("schema").exit_code == 0
+    checked = mmsa("plugin", "check", "mmsa-future")
+    assert checked.exit_code == 2
+    assert f"mmsa-future 3.0 is not loaded: {says}" in checked.stderr
+    (state,) = [each for each in doctor_plugins.states([]) if each["name"] == "mmsa-future"]
+    assert (state["state"], state["problems"]) == ("incompatible", [says])
 
 
 def test_a_name_of_an_incompatible_plugin_is_free(site):
@@ -101,6 +107,7 @@ def without(monkeypatch):
     registry.metadata.cache_clear()
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_what_is_not_installed_names_its_package(without, mmsa, tmp_path):
     without(lambda path: "corrkd" not in path.parent.name)
     says = "unknown distiller 'corrkd.scd': the package mmsa-corrkd provides it, and is not installed"
@@ -113,6 +120,7 @@ def test_what_is_not_installed_names_its_package(without, mmsa, tmp_path):
     assert "recipe.yaml:5: distillers.scd.name: unknown" in mmsa("check", "recipe.yaml").stderr
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_what_is_switched_off_is_said_to_be(monkeypatch, mmsa):
     monkeypatch.setenv("MMSA_PLUGINS_BLOCK", "mmsa_corrkd")
     monkeypatch.setattr(registry.maskers, "_loaded", {})
@@ -124,6 +132,7 @@ def test_what_is_switched_off_is_said_to_be(monkeypatch, mmsa):
         registry.metadata.cache_clear()
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_an_installed_version_that_lacks_it(site, without):
     info = site.declare("mmsa-corrkd", {"mmsa.distillers": ["corrkd.scd = a:B"]}, "0.0.1")
     without(lambda path: "corrkd" not in path.parent.name or path.parent == info)

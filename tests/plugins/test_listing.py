@@ -15,7 +15,7 @@ from mmsa_core.cli import main
 for arguments in (["list"], ["list", "--json"]):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "corrkd.scd" in result.output
+    assert "relational" in result.output
 heavy = ("torch", "numpy", "pydantic", "pydantic_core", "yaml", "rich", "jinja2", "wandb", "sklearn", "matplotlib")
 loaded = [m for m in sys.modules if m.split(".")[0] in (*heavy, "mmsa_corrkd", "mmsa_dmd")]
 assert not loaded, loaded

@@ -40,6 +40,7 @@ def test_every_distiller_has_an_equation(name):
     assert "math:" in reference.describe(name).partition("fields:")[0]
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_equations_are_those_that_the_component_calls():
     rcd = dict(equations.of(registry.distillers.get("corrkd.rcd")))
     assert [called.partition("(")[0] for called in rcd] == ["split", "jensen_shannon", "ResponseConsistency.forward"]
@@ -78,6 +79,7 @@ def test_of_two_components_in_a_module_each_has_its_own(site):
         assert lacks not in page
 
 
+@pytest.mark.needs("mmsa-dmd")
 def test_contracts():
     graph = reference.describe("dmd.graph")
     assert "reads: Decoupled (present, private, " in graph
