@@ -43,6 +43,7 @@ PAGES = [
     "docs/recipes.md",
     "docs/representations.md",
     "docs/runs.md",
+    "docs/testing-plugins.md",
     "docs/write-a-distiller.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",

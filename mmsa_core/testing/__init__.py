@@ -8,7 +8,6 @@ One component by itself, with a Config of one's own: `testing.check_distiller(Sa
 check raises `AssertionError` that names the component, the case and the defect.
 """
 
-from mmsa_core.example import Example, Untried
 from mmsa_core.testing.datasets import check_dataset
 from mmsa_core.testing.distillers import check_distiller
 from mmsa_core.testing.encoders import check_encoder
@@ -38,10 +37,8 @@ __all__ = [
     "MODALITIES",
     "TASKS",
     "Build",
-    "Example",
     "Outcome",
     "Registered",
-    "Untried",
     "batch",
     "check_dataset",
     "check_distiller",

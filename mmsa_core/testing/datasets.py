@@ -2,8 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +12,19 @@ from torch import Tensor
 from mmsa_core.components import Dataset
 from mmsa_core.corpora import data
 from mmsa_core.corpora.batching import batches
-from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus, Split
+from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE
 from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets import labels
 from mmsa_core.errors import UserError
 from mmsa_core.testing import configs
+from mmsa_core.testing.building import config_of
+from mmsa_core.testing.cases.dataset import Case
 from mmsa_core.testing.compare import require
-from mmsa_core.testing.kit import Outcome, Table, config_of, demand, run
+from mmsa_core.testing.kit import Outcome, Table, demand, run
 from mmsa_core.types import Modality
 
 KINDS = {SCORE: (torch.float32, 1), LABEL: (torch.int64, 1), LABELS: (torch.int64, 2)}
 """Type and number of dimensions of a target."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A reader and what it reads."""
-
-    who: str
-    component: type[Dataset]
-    config: Any
-
-    def load(self) -> Corpus:
-        try:
-            found = self.component(self.config).load()
-        except Exception as error:
-            raise AssertionError(f"{self.who}: cannot load: {type(error).__name__}: {error}") from error
-        require(isinstance(found, Corpus), self.who, f"gives {type(found).__name__}, expected a Corpus")
-        return found
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        return self.load()
-
-    def modalities(self) -> Iterator[tuple[str, Split, Modality, Sequences]]:
-        """Where it is, for messages, the split, and each modality with its sequences."""
-        for name, split in self.corpus.splits.items():
-            for m, x in split.features.items():
-                yield f"{self.who}, split '{name}', '{m}'", split, m, x
 
 
 def finite(case: Case) -> None:

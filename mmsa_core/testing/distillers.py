@@ -1,18 +1,18 @@
 """What every loss term must hold."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from mmsa_core.components import Context, Distiller
+from mmsa_core.components import Distiller
 from mmsa_core.tasks import Bins, Regression, TaskBase
 from mmsa_core.testing import configs, modules
-from mmsa_core.testing.compare import finite, require, same
-from mmsa_core.testing.kit import Outcome, Table, config_of, demand, run
+from mmsa_core.testing.building import config_of
+from mmsa_core.testing.cases.distiller import Case
+from mmsa_core.testing.compare import require
+from mmsa_core.testing.kit import Outcome, Table, demand, run
 from mmsa_core.testing.samples import (
     COUNTS,
     ORDER,
@@ -20,69 +20,21 @@ from mmsa_core.testing.samples import (
     TASKS,
     Build,
     batch,
-    cast,
     context,
     leaves,
     padded,
     poisoned,
     rows,
 )
-from mmsa_core.types import Batch, Outputs, map_tensors
-
-Inputs = tuple[Outputs, Outputs, Batch]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A term for some modalities and a task, with outputs of student and teacher."""
-
-    who: str
-    component: type[Distiller]
-    config: Any
-    made: Context
-    full: Batch
-    outputs: Build
-    invariant: bool
-
-    def build(self, seed: int = 0) -> Distiller:
-        made: Distiller = modules.seeded(seed, lambda: self.component(self.config, self.made), self.who)
-        return made
-
-    @cached_property
-    def inputs(self) -> Inputs:
-        read = self.component.reads
-        student, teacher = self.outputs(self.full, self.made, 1), self.outputs(self.full, self.made, 2)
-        require(isinstance(student, read), self.who, f"{read.__name__} has no `example` of its own; write one")
-        return student, teacher, self.full
-
-    def cast(self, dtype: torch.dtype) -> Inputs:
-        found: Inputs = cast(self.inputs, dtype)
-        return found
-
-    def call(self, module: Any, inputs: Inputs) -> Tensor:
-        loss: Tensor = module(*inputs)
-        return loss
-
-    @cached_property
-    def term(self) -> Distiller:
-        return self.build()
-
-    @cached_property
-    def value(self) -> Tensor:
-        return self.loss("", *self.inputs)
-
-    def loss(self, situation: str, student: Outputs, teacher: Outputs, of: Batch) -> Tensor:
-        """The term in a situation, after its gradients have been looked at."""
-        return looked_at(f"{self.who}{situation and f', {situation}'}", self.term, student, teacher, of)
-
-    def same(self, defect: str, found: Tensor) -> None:
-        same(self.who, defect, found, self.value)
+from mmsa_core.types import map_tensors
 
 
 def finite_(case: Case) -> None:
     """A finite scalar and finite gradients, at corners where a root or a logarithm has none."""
     student, _, full = case.inputs
     require(case.value.isfinite(), case.who, "the loss is not finite")
+    odd = [name for name, x in case.term.observations.items() if x.ndim or x.requires_grad]
+    require(not odd, case.who, f"it observes {', '.join(odd)}, which is no scalar without a gradient")
     case.loss("student equal to teacher", student, student, full)
     equal = torch.zeros(len(full), dtype=torch.int64)
     case.loss("all samples equal", *rows(case.inputs, equal))
@@ -131,8 +83,11 @@ def absent(case: Case) -> None:
 
 
 def claims(case: Case) -> None:
-    """Without `representations` the teacher's are not read, without `targets` the targets are not."""
+    """What `needs_teacher`, `representations` and `targets` deny is not read."""
     student, given, full = case.inputs
+    if not case.component.needs_teacher:
+        alone = case.loss("the student as its own teacher", student, student, full)
+        case.same("the teacher changes the loss, and `needs_teacher` is False", alone)
     if not case.component.representations:
         unread = map_tensors(lambda x: x * float("nan") if x.is_floating_point() else x, given)
         alone = case.loss("teacher with responses only", student, replace(unread, logits=given.logits), full)
@@ -141,25 +96,6 @@ def claims(case: Case) -> None:
         unlabelled = replace(full, target=torch.zeros_like(full.target))
         without = case.loss("all targets zero", student, given, unlabelled)
         case.same("the targets change the loss, and `targets` is False", without)
-
-
-def looked_at(who: str, term: Distiller, student: Outputs, teacher: Outputs, of: Batch) -> Tensor:
-    """The loss of one case, after its gradients have been looked at."""
-    own_s, taken = leaves(student)
-    try:
-        loss: Tensor = term(own_s, teacher, of)
-    except Exception as error:
-        raise AssertionError(f"{who}: fails with {type(error).__name__}: {error}") from error
-    require(loss.shape == (), who, f"the loss is no scalar, but has shape {tuple(loss.shape)}")
-    require(loss.isfinite(), who, f"the loss is {loss.item()}")
-    require(loss.requires_grad, who, "the loss has no gradient; return a zero that comes from the student")
-    own: list[Tensor] = [p for p in term.parameters() if p.requires_grad]
-    found = torch.autograd.grad(loss, taken + own, allow_unused=True)
-    ours = found[: len(taken)]
-    require(any(g is not None for g in ours), who, "the student gets no gradient")
-    require(finite(ours), who, "the student's gradient is not finite")
-    require(finite(found[len(taken) :]), who, "the gradient of a parameter of the term is not finite")
-    return loss.detach()
 
 
 EACH: Table = (

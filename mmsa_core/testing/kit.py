@@ -4,10 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from mmsa_core.example import Example
-
 LABELS = {
     "build": "it can be built from its `examples`",
     "finite": "values and gradients are finite and of the right shape, and the student gets a gradient",
@@ -58,18 +54,3 @@ def demand(outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.defect is not None:
             raise AssertionError(outcome.defect)
-
-
-def config_of(component: Any, config: Any, example: Example | None = None, name: str = "") -> Any:
-    """A Config: the one given, or that of an example."""
-    if config is not None:
-        return config
-    fields = dict(example.config) if example is not None else {}
-    try:
-        return component.Config.model_validate(({"name": name} if name else {}) | fields)
-    except ValidationError as error:
-        lacking = [".".join(map(str, each["loc"])) for each in error.errors() if each["type"] == "missing"]
-        what = f"{', '.join(lacking)} has no default" if lacking else " ".join(str(error).split())
-        raise AssertionError(
-            f"{component.__name__}: the kit cannot build its Config: {what}; override `examples` to say what it needs"
-        ) from error

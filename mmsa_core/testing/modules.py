@@ -1,7 +1,6 @@
 """What every component that is a module must hold: encoders, fusions and distillers alike."""
 
 import tempfile
-from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,19 +110,6 @@ def weights(case: ModuleCase) -> None:
         case.who,
         "rebuilt from its saved weights it gives another result; a tensor that decides it must be parameter or buffer",
     )
-
-
-def seeded(seed: int, build: Callable[[], Any], who: str) -> Any:
-    """What is built with torch's generator at `seed`."""
-    torch.manual_seed(seed)
-    try:
-        return build()
-    except (AssertionError, NotImplementedError):
-        raise
-    except Exception as error:
-        if "meta" in str(error):
-            raise
-        raise AssertionError(f"{who}: cannot be built: {type(error).__name__}: {error}") from error
 
 
 CHECKS: Table = (("dtypes", dtypes), ("seed", seed), ("device", device), ("weights", weights))

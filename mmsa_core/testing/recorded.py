@@ -6,7 +6,7 @@ import torch
 
 from mmsa_core.masks import manifest
 from mmsa_core.masks.manifest import Manifest
-from mmsa_core.testing.maskers import SAMPLES
+from mmsa_core.testing.cases.masker import SAMPLES
 from mmsa_core.testing.samples import MODALITIES, batch
 
 

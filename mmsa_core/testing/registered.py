@@ -8,10 +8,11 @@ from typing import Any
 
 from mmsa_core import registry
 from mmsa_core.errors import UserError
-from mmsa_core.example import Example
+from mmsa_core.example import Example, Untried
 from mmsa_core.registry import Registry, canonical
 from mmsa_core.testing import datasets, distillers, encoders, fusions, maskers
-from mmsa_core.testing.kit import Outcome, config_of
+from mmsa_core.testing.building import config_of
+from mmsa_core.testing.kit import Outcome
 
 Outcomes = Iterator[Outcome]
 
@@ -68,19 +69,32 @@ class Registered:
         """
         component = self.table.get(self.name)
         with tempfile.TemporaryDirectory() as folder:
-            for example in component.examples(Path(folder)):
+            try:
+                examples = list(component.examples(Path(folder)))
+            except Untried:
+                raise
+            except Exception as error:  # of the component
+                yield Outcome("build", defect=f"{component.__name__}: `examples` fails with {_told(error)}")
+                return
+            for example in examples:
                 try:
                     config = config_of(component, None, example, self.name)
-                    yield Outcome("build")
                     yield from KINDS[self.table.kind](component, config, example)
+                    yield Outcome("build")
                 except AssertionError as defect:
                     yield Outcome("build", defect=str(defect))
+                except Exception as error:  # of the component
+                    yield Outcome("build", defect=f"{component.__name__}: cannot be tried: {_told(error)}")
 
     def check(self) -> None:
         """Raise `AssertionError` with the first defect."""
         for outcome in self.outcomes():
             if outcome.defect is not None:
                 raise AssertionError(outcome.defect)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def components(distribution: str | None = None) -> list[Registered]:

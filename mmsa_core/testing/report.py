@@ -16,7 +16,7 @@ from mmsa_core.testing.kit import LABELS, Outcome
 from mmsa_core.testing.registered import Registered, components
 
 PLAIN_WIDTH = 180
-HOLDS, FAILS, OPEN = "ok", "FAILS", "?"
+HOLDS, FAILS, OPEN = "holds", "fails", "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def check(distribution: str, screen: Screen) -> bool:
 
 
 def table(tried: Sequence[Found]) -> Table:
-    """Components by checks; a cell is empty where a kind of component has no such check."""
-    owner = tried[0].component.owner
-    made = Table(title=owner, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
+    """Of each component, the checks that hold, those that fail, and those that cannot tell."""
+    made = Table(title=tried[0].component.owner, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
     made.add_column("component", no_wrap=True)
-    for label in LABELS:
-        made.add_column(label)
+    for heading in (HOLDS, FAILS, OPEN):
+        made.add_column(heading)
     for each in tried:
-        whole = {"build": "broken"} if each.broken else {"build": "not tried"} if each.untried else each.cells
-        made.add_row(f"{each.component.table.kind} {each.component.name}", *(whole.get(label, "") for label in LABELS))
+        marked = [[label for label in LABELS if each.cells.get(label) == mark] for mark in (HOLDS, FAILS, OPEN)]
+        cells = ["broken", "", ""] if each.broken else ["not tried", "", ""] if each.untried else map(" ".join, marked)
+        made.add_row(f"{each.component.table.kind} {each.component.name}", *cells)
     return made

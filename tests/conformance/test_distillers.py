@@ -102,6 +102,20 @@ def test_a_term_that_claims_to_need_responses_only_is_held_to_it(finds):
     finds(found, "claims", "teacher with responses only: the loss is nan")
 
 
+def test_a_term_that_needs_no_teacher_is_held_to_it(finds):
+    found = distillers.outcomes(term(right, needs_teacher=False), DistillerConfig())
+    finds(found, "claims", "the teacher changes the loss, and `needs_teacher` is False")
+
+
+def test_what_is_observed_is_a_scalar(finds):
+    class Telling(Distiller):
+        def forward(self, student, teacher, batch):
+            self.observe(each=student.joint.sum(dim=1))
+            return right(student, teacher, batch)
+
+    finds(distillers.outcomes(Telling, DistillerConfig()), "finite", "it observes each, which is no scalar")
+
+
 def test_what_it_reads_needs_an_example(finds):
     class More(Outputs):
         pass
