@@ -35,7 +35,7 @@ masker: {name: modality_dropout, rate: 0.4}
 distillers:
   rkd: {name: relational}
   kd: {name: kd}
-  hint: {name: feature}
+  hint: {name: feature, project: false}
 train: {epochs: 1, batch_size: 8}
 """
 PLAIN = ["teacher.kind=none", "distillers={}", "masker=null"]
@@ -357,7 +357,7 @@ BAD_RECIPE = {
     ),
     "a teacher of other width": (
         [f"teacher={{kind: trained, model: {{dim: 4, encoders: {POOLED}, fusion: {{name: concat}}}}}}"],
-        "does not fit student",
+        "representation is 8 wide, the teacher's 4",
     ),
     "a teacher of another modality": (
         ["teacher={kind: trained, model: {dim: 8, encoders: {gaze: {name: pooled}}, fusion: {name: concat}}}"],

@@ -225,7 +225,7 @@ DEFECTS = {
     "half a character": ("name: tiny", 'name: "\\ud800"', "recipe.yaml:1: '\\ud800' is not text"),
     "half a character in a key": ("seeds:", '"\\ud800":', "recipe.yaml:2: '\\ud800' is not text"),
     "itself inside": ("[1]", "&a [*a]", "recipe.yaml:2: a value holds itself"),
-    "reserved label": ("  scd:", "  task:", "'task' cannot name a term"),
+    "reserved label": ("  rkd:", "  task:", "'task' cannot name a term"),
 }
 
 
@@ -373,8 +373,8 @@ def test_an_override_reaches_one_of_two_aliases(load):
             "--set masker.name=subsets: masker.name: unknown masker 'subsets'. Did you mean 'subset'?",
         ),
         (
-            "distillers.b.name=scd",
-            "--set distillers.b.name=scd: distillers.b.name: unknown distiller 'scd'. Did you mean",
+            "distillers.b.name=relationl",
+            "--set distillers.b.name=relationl: distillers.b.name: unknown distiller 'relationl'. Did you mean",
         ),
         ("distillers.b.weight=2", "--set distillers.b.weight=2: distillers.b: name is required, and not given"),
         ("task.kind=bin", "--set task.kind=bin: task.kind: unknown kind 'bin'. Did you mean 'bins'?"),

@@ -16,7 +16,7 @@ from mmsa_core.doctor.asking import Item, ask
 from mmsa_core.doctor.secrets import HIDDEN, SECRET, hidden
 
 Answers = Sequence[tuple[Item, dict[str, Any]]]
-OURS = ("test", "dev")
+OURS = ("test", "dev", "docs")
 """Extras that a user has no need of."""
 SETTINGS = re.compile(r"(MMSA|OMP|MKL|CUDA|PYTORCH|TORCH|CUBLAS|WANDB)_\w+|PYTHON(PATH|HASHSEED|WARNINGS)")
 """Variables that are shown, without those that hold secrets."""

@@ -56,7 +56,7 @@ def _system(found: Any) -> Iterator[str]:
 
 
 def _libraries(found: Any) -> Iterator[str]:
-    yield ", ".join(f"{name} {number or '-'}" for name, number in found.items())
+    yield ", ".join(f"{name} {number or 'not installed'}" for name, number in found.items())
 
 
 def _device(found: Any) -> Iterator[str]:
