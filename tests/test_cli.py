@@ -289,7 +289,7 @@ def test_show_says_nested_fields(mmsa):
 
 def test_show_says_limits_defaults_and_nested_fields(mmsa):
     page = mmsa.ok("show", "kd").stdout
-    for said in ("temperature: float > 0, default 2.0", "optimizer.lr: float > 0"):
+    for said in ("temperature: float > 0 and <= 1e+06, default 2.0", "optimizer.lr: float > 0"):
         assert said in page
     assert "path: path, required" in mmsa.ok("show", "mmsa-pickle").stdout
     assert "reads: Outputs; needs a teacher: yes" in mmsa.ok("show", "kd").stdout
@@ -357,7 +357,7 @@ BAD_RECIPE = {
     ),
     "a teacher of other width": (
         [f"teacher={{kind: trained, model: {{dim: 4, encoders: {POOLED}, fusion: {{name: concat}}}}}}"],
-        "representation is 8 wide, the teacher's 4",
+        "representation is 24 wide, the teacher's 12",
     ),
     "a teacher of another modality": (
         ["teacher={kind: trained, model: {dim: 8, encoders: {gaze: {name: pooled}}, fusion: {name: concat}}}"],
