@@ -509,6 +509,7 @@ def test_null_removes_a_term():
         recipe_file.load(path, ["distillers.spd=null"])
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_null_removes_a_modality():
     path = SHIPPED[0].with_name("corrkd.yaml")
     assert list(recipe_file.load(path, ["model.encoders.vision=null"]).model.encoders) == ["text", "audio"]
