@@ -3,6 +3,7 @@
 import click
 
 from mmsa_core.commands.plugin_check import check
+from mmsa_core.commands.plugin_new import new
 
 
 @click.group()
@@ -11,3 +12,4 @@ def plugin() -> None:
 
 
 plugin.add_command(check)
+plugin.add_command(new)

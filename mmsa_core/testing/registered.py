@@ -101,7 +101,7 @@ def components(distribution: str | None = None) -> list[Registered]:
     """The components of one distribution, or of all that are installed.
 
     Raises:
-        UserError: if the distribution is not installed, or has no components.
+        UserError: if the distribution is not installed, has no components, or was written for another API.
     """
     owned: dict[str, list[Registered]] = {}
     for table in registry.ALL:
@@ -110,6 +110,9 @@ def components(distribution: str | None = None) -> list[Registered]:
     if distribution is None:
         return [each for found in owned.values() for each in found]
     name = canonical(distribution)
+    for there in registry.metadata().distributions.values():
+        if there.name == name and there.incompatible:
+            raise UserError(f"{there.owner} is not loaded: {there.incompatible}")
     if name not in owned:
         raise UserError(
             f"no installed distribution '{distribution}' declares components.{registry.suggestions(name, list(owned))} "

@@ -118,7 +118,8 @@ class Job:
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
-        given = (recipe, seed, str(setting.device), setting.out, setting.command, output, message, locked)
+        origin = setting.origin
+        given = (recipe, seed, str(setting.device), setting.out, setting.command, origin, output, message, locked)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
             self.process.start()
@@ -172,6 +173,7 @@ def work(
     device: str,
     out: Path,
     command: str,
+    origin: Mapping[str, str] | None,
     output: Connection,
     message: Connection,
     locked: Connection | None,
@@ -192,7 +194,7 @@ def work(
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
-                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop, origin)
                 stop.patient = True
                 seed_run.run(setting, seed)
     except Interrupted:
