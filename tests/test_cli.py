@@ -293,7 +293,7 @@ def test_show_says_limits_defaults_and_nested_fields(mmsa):
         assert said in page
     assert "path: path, required" in mmsa.ok("show", "mmsa-pickle").stdout
     assert "reads: Outputs; needs a teacher: yes" in mmsa.ok("show", "kd").stdout
-    assert "Did you mean 'relational'?" in mmsa.refused("show", "relationl")
+    assert "Did you mean 'relational'" in mmsa.refused("show", "relationl")
 
 
 def test_check_prints_the_filled_recipe(mmsa):
