@@ -14,6 +14,7 @@ from mmsa_core.commands.command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.commands.compare import compare
 from mmsa_core.commands.data import data
 from mmsa_core.commands.embed import embed
+from mmsa_core.commands.export import export
 from mmsa_core.commands.masks import masks
 from mmsa_core.commands.report import report
 from mmsa_core.commands.train import train
@@ -34,6 +35,7 @@ main.add_command(ablate)
 main.add_command(calibrate_command)
 main.add_command(data)
 main.add_command(embed)
+main.add_command(export)
 main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
