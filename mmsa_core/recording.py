@@ -3,11 +3,12 @@
 A symbol can be no key of a cache or dict, and what is decided by its value holds for one length only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
-from torch import SymInt
+from torch import SymInt, Tensor
 
 _recording = ContextVar("recording", default=False)
 
@@ -25,6 +26,12 @@ def recorded() -> Iterator[None]:
         yield
     finally:
         _recording.reset(token)
+
+
+def uncached(function: Any) -> Callable[..., Tensor]:
+    """A function whose results `lru_cache` keeps; while recording without: what is made then belongs to the graph."""
+    found: Callable[..., Tensor] = function.__wrapped__ if recording() else function
+    return found
 
 
 def symbolic(size: int) -> bool:

@@ -1,29 +1,14 @@
 """Sinusoidal positions of the Multimodal Transformer (the tensor2tensor form), and the causal mask of sequences."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import Any
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mmsa_core.recording import recording
 
-
-def cached(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Keeps the last tables; those of a graph that is being recorded belong to it, and are made anew."""
-    kept = lru_cache(maxsize=64)(function)
-
-    @wraps(function)
-    def found(*sizes: Any) -> Tensor:
-        return function(*sizes) if recording() else kept(*sizes)
-
-    return found
-
-
-@cached
+@lru_cache(maxsize=64)
 def table(time: int, dim: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "rows dim"]:
     r"""Rows 0..time; row 0 is zero and stands for a frame without a position. Not to be changed in place.
 
@@ -40,7 +25,7 @@ def table(time: int, dim: int, device: torch.device, dtype: torch.dtype) -> Floa
     return found.to(device, dtype)
 
 
-@cached
+@lru_cache(maxsize=64)
 def causal(queries: int, keys: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "queries keys"]:
     """0 where attention is allowed, else -inf: query i sees key j when j <= i + |queries - keys|."""
     allowed = torch.arange(keys) <= torch.arange(queries).unsqueeze(1) + abs(queries - keys)

@@ -46,7 +46,7 @@ class Exported:
         return dict(zip(self.about["outputs"], self._run(x, seen), strict=True))
 
 
-def load(path: Path | str) -> Exported:
+def load_exported(path: Path | str) -> Exported:
     """Read an ONNX or pt2 file that `mmsa export` wrote.
 
     Raises:

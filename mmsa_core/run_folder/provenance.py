@@ -15,6 +15,7 @@ from mmsa_core import registry
 from mmsa_core.corpora.data import Data
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.run_folder import by_hand
 
 PACKAGE = Path(__file__).parents[1]
 """The folder of core's source."""
@@ -32,6 +33,7 @@ def provenance(recipe: Recipe, seed: int, data: Data, device: torch.device, comm
         "data_converted_from_sha256": data.origin,
         "splits": {name: len(split) for name, split in data.splits.items()},
         "versions": versions(),
+        **({by_hand.KEY: own} if (own := by_hand.used(recipe)) else {}),
         "commit": commit,
         "uncommitted_changes": dirty,
         "uncommitted_sha256": changes,

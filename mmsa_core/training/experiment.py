@@ -15,7 +15,7 @@ from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation.evaluation import references, summarize
 from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
-from mmsa_core.run_folder import checkpoint, lock
+from mmsa_core.run_folder import by_hand, checkpoint, lock
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import wandb_tracking
 from mmsa_core.training import component_log, jobs, resume, seed_run
@@ -52,7 +52,7 @@ def train(
     recipe = anchored(recipe)
     device, display = device or pick("auto"), display or Display()
     deterministic = algorithms(recipe.deterministic)
-    with component_log.shown(display.warn), _going_on(folder), deterministic, Stop().heard() as stop:
+    with component_log.shown(display.warn), _going_on(folder, command), deterministic, Stop().heard() as stop:
         setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop)
         for note in setting.data.notes:
             display.note(note)
@@ -61,7 +61,7 @@ def train(
         rehearse(setting, missing)
         with lock.held(folder, display.warn):
             missing, stop.patient = resume.make_room(setting, missing), True
-            number = jobs.number(processes, recipe, device, missing)
+            number = jobs.number(by_hand.check_jobs(recipe, processes), recipe, device, missing)
             if number > 1 and corpus is None:
                 jobs.run(setting, missing, number)
             else:
@@ -76,9 +76,10 @@ def train(
 
 
 @contextmanager
-def _going_on(folder: Path) -> Iterator[None]:
+def _going_on(folder: Path, command: str) -> Iterator[None]:
     """Say how an experiment goes on that was interrupted, or that disk or memory did not suffice for."""
-    again = f"the same command with --out {folder} --resume"
+    typed = f"the same command with --out {folder} --resume"
+    again = typed if not command.startswith("mmsa_core.") else f"the same call with out={str(folder)!r} and resume=True"
     try:
         with limits.told(folder, lambda: f"what was finished is kept; {again} goes on"):
             yield

@@ -21,6 +21,7 @@ from mmsa_core import limits, registry
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.run_folder import by_hand
 from mmsa_core.training import component_log, resume, seed_run
 from mmsa_core.training.deterministic import algorithms
 from mmsa_core.training.seed_run import Setting
@@ -102,7 +103,8 @@ class Job:
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
-        given = (recipe, seed, str(setting.device), setting.out, setting.command, output, message)
+        about = (str(setting.device), setting.out, setting.command, by_hand.used(setting.recipe))
+        given = (recipe, seed, *about, output, message)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
             self.process.start()
@@ -151,7 +153,14 @@ class Job:
 
 
 def work(
-    recipe: dict[str, Any], seed: int, device: str, out: Path, command: str, output: Connection, message: Connection
+    recipe: dict[str, Any],
+    seed: int,
+    device: str,
+    out: Path,
+    command: str,
+    registered: Mapping[str, Mapping[str, str]],
+    output: Connection,
+    message: Connection,
 ) -> None:
     """What the process of a seed does: all that it prints goes into `output`, a user's mistake into `message`."""
     for stream in (1, 2):
@@ -164,6 +173,7 @@ def work(
     try:
         with component_log.shown(display.warn), Stop().heard() as stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
+            by_hand.register(registered)
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
                 setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
