@@ -53,7 +53,7 @@ print({condition: round(value, 2) for condition, value in inter.metric("mae").it
 # Predictions of new clips, of which only the face was seen.
 
 # %%
-new = mmsa_core.from_arrays({"face": face[:5] + [face[6]]}, ["new"] * 6, {})
+new = mmsa_core.from_arrays({"face": [x for x in face if x is not None][:6]}, ["new"] * 6, {})
 predictions = run.predict(new)
 print(predictions)
 assert len(predictions["prediction"]) == 6
