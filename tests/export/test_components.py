@@ -77,22 +77,26 @@ def student(encoders, fusion, task, dim=4):
 
 
 def exported(found, form, path):
+    return written(found, formats.record(found, CHANNELS, found.lengths), form, path)
+
+
+def written(found, program, form, path):
     about = {
         "format": FORMAT,
         "modalities": {m: {"width": CHANNELS[m]} for m in found.modalities},
         "outputs": found.outputs,
     }
-    formats.write(form, formats.record(found, CHANNELS, found.lengths), found, about, path)
+    formats.write(form, program, found, about, path)
     return opened(path, form)
 
 
-@pytest.mark.parametrize("form", ["onnx", "pt2"])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_file_answers_as_the_network(network, form, tmp_path):
+def test_both_files_answer_as_the_network(network, tmp_path):
     found = student(*NETWORKS[network])
-    file = exported(found, form, tmp_path / f"student.{form}")
-    assert checking.check(file, found) == 4 + len(checking._times(found))
-    assert not torch.is_inference_mode_enabled()
+    program = formats.record(found, CHANNELS, found.lengths)
+    for form in ("onnx", "pt2"):
+        file = written(found, program, form, tmp_path / "student")
+        assert checking.check(file, found) == 4 + len(checking._times(found))
     assert torch.backends.mha.get_fastpath_enabled()
 
 
