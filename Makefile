@@ -5,7 +5,7 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test check format bench soak
+.PHONY: train test check format docs bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
@@ -21,6 +21,9 @@ check: $(ENV)/.mmsa-dev
 format: $(ENV)/.mmsa-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(ENV)/.mmsa-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(ENV)/.mmsa-run
 	$(BIN)/python bench/train.py

@@ -19,8 +19,10 @@ UNCOMPARED = ("provenance.json", "test_evaluations.jsonl")
 """What tells when and how a run came about."""
 AIMED = ("write", "validation", "evaluation", "behind")
 """Moments too short for chance alone."""
-KINDS = ("kill", "term", "term, then kill")
-STOPPED = 75
+KINDS = ("kill", "term", "term, then kill", "kill one seed's process")
+STOPPED, FAILED = 75, 2
+PATIENCE = 10
+"""Seconds within which the processes of seeds must have ended, when the first one is gone."""
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Soak:
     """Of `mmsa`, without `--out`."""
     folder: Path
     source: random.Random
+    parallel: bool = False
+    """Whether seeds are trained in processes of their own, of which one may be killed."""
     kills: list[Kill] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
 
@@ -75,7 +79,7 @@ class Soak:
 
     def life(self, run: int, out: Path, start: float, rest: float) -> bool:
         """Go on with a training and kill it at a random moment; whether it had ended before that."""
-        kind = KINDS[self.source.choices(range(3), (6, 3, 1))[0]]
+        kind = KINDS[self.source.choices(range(4), (6, 3, 1, 4 * self.parallel))[0]]
         process = self.start(out)
         if self.source.random() < 0.12:
             time.sleep(self.source.uniform(0, start))
@@ -85,16 +89,23 @@ class Soak:
             time.sleep(self.source.uniform(0, rest))
             if self.source.random() < 0.4:
                 self._aim(self.source.choice(AIMED), process)
-        moment = self.moment()
-        if process.poll() is None:
+        moment, seeds = self.moment(), of_seeds(process)
+        if process.poll() is None and kind == KINDS[3]:
+            for one in seeds[:1]:
+                os.kill(one, signal.SIGKILL)
+        elif process.poll() is None:
             process.send_signal(signal.SIGKILL if kind == "kill" else signal.SIGTERM)
             if kind == "term, then kill":
                 time.sleep(self.source.uniform(0, 0.05))
                 process.kill()
         said, _ = process.communicate()
         code = process.returncode
+        self.defects += [f"run {run}, after {kind} at '{moment}': process {each} lives on" for each in left(seeds)]
         if code == 0:
             return True
+        if code == FAILED and kind == KINDS[3] and "its process ended with signal SIGKILL" in said:
+            self.kills.append(Kill(run, kind, moment, code))
+            return False
         if code == -signal.SIGKILL or code in (STOPPED, -signal.SIGTERM):
             self.kills.append(Kill(run, kind, self.moment() if code == -signal.SIGKILL else moment, code))
             return False
@@ -109,7 +120,7 @@ class Soak:
 
 def run(arguments: Sequence[str], number: int, seed: int, folder: Path, keep: bool = False) -> Found:
     """Kill trainings so many times and compare; what is found."""
-    soak = Soak(arguments, folder, random.Random(seed))
+    soak = Soak(arguments, folder, random.Random(seed), parallel="1" not in arguments[arguments.index("--jobs") :][:2])
     start, rest = soak.whole(folder / "whole")
     print(f"a run takes {start:.1f} s to its first step and {rest:.1f} s from there", flush=True)
     expected, survived, runs = content(folder / "whole"), 0, 0
@@ -138,6 +149,32 @@ def run(arguments: Sequence[str], number: int, seed: int, folder: Path, keep: bo
         "defects": soak.defects,
         "each": [asdict(each) for each in soak.kills],
     }
+
+
+def of_seeds(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that train the seeds of one that runs."""
+    try:
+        found = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        return [each for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    except FileNotFoundError:  # it has ended
+        return []
+
+
+def left(processes: Sequence[int]) -> list[int]:
+    """Which of some processes do not end in time."""
+    until = time.monotonic() + PATIENCE
+    while found := [each for each in processes if _lives(each)]:
+        if time.monotonic() > until:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def place(moment: str) -> str:

@@ -5,7 +5,8 @@ python bench/soak.py [--part NAME] [--data FILE] [--kills N] [--seed N] [--json 
 kills: trainings are killed (SIGKILL and SIGTERM mixed) at random moments and go on; all files that they end with are
 compared with those of a run that was left alone.
 memory: one process takes 10,000 steps and evaluates 200 times; its peak must stay where it was.
-hostile: mutated recipes, data files and run folders must end with an answer or one message (`bench/hostile.py`).
+hostile: mutated recipes, data files and run folders must end with an answer or one message (`bench/hostile.py` and
+`hostile_runs.py`).
 
 With `--data`, a pickle of MMSA's schema, the recipes are trained on it, else on the embedded corpus.
 """
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import hostile
+import hostile_runs
 import kills
 import memory
 from measure import Found
@@ -31,7 +33,10 @@ TRAININGS = {
     "corrkd": ("corrkd.yaml", "train.epochs=6", "save.steps=5", "log.gradients_every=7"),
     "dmd": ("dmd.yaml", "train.epochs=3", "save.steps=4"),
     "two seeds": ("baseline.yaml", "train.epochs=4", "save.steps=9", "seeds=[1111,1112]"),
+    "two jobs": ("baseline.yaml", "train.epochs=4", "save.steps=9", "seeds=[1111,1112]"),
 }
+JOBS = {"two jobs": 2}
+"""How many seeds are trained at once; 1 where it is not said."""
 
 
 def trainings(data: Path | None) -> dict[str, list[str]]:
@@ -43,7 +48,7 @@ def trainings(data: Path | None) -> dict[str, list[str]]:
             "train",
             str(RECIPES / recipe),
             "--jobs",
-            "1",
+            str(JOBS.get(name, 1)),
             *(part for each in (*settings, *given) for part in ("--set", each)),
         ]
         for name, (recipe, *settings) in TRAININGS.items()
@@ -94,7 +99,7 @@ def mutated(options: Namespace, folder: Path) -> Found:
     """The part `hostile`."""
     count, seed = options.mutations, options.seed
     tried = {"recipes": hostile.recipes(count, seed), "data files": hostile.files(count, seed)}
-    tried["run folders"] = hostile.folders(count // 2, seed)
+    tried["run folders"] = hostile_runs.folders(count // 2, seed)
     return {name: {"outcomes": dict(each.outcomes), "defects": each.defects} for name, each in tried.items()}
 
 

@@ -2,8 +2,8 @@
 
 python bench/traced.py FILE ARGUMENT...
 
-FILE holds the moment: `start` until a stage begins, then such as `student step 17`, `write student-000003.state`. Of
-seeds in processes of their own nothing is seen.
+FILE holds the moment: `start` until a stage begins, then such as `student step 17`, `write student-000003.state`. Seeds
+in processes of their own write into it too: then it is what the last of them began.
 """
 
 import os
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 80
+FILE = "MMSA_MOMENT"
+"""The variable that tells the processes of seeds where the moment is noted."""
 
 
 class Moments:
@@ -23,12 +25,11 @@ class Moments:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT)
         self._under_way: list[str] = []
         self._begun = False
-        self._note("start")
 
     def _note(self, text: str) -> None:
         self._begun |= "stage" in text
-        shown = text if self._begun else "start"
-        os.pwrite(self._file, shown[:WIDTH].ljust(WIDTH).encode(), 0)
+        if self._begun:
+            os.pwrite(self._file, text[:WIDTH].ljust(WIDTH).encode(), 0)
 
     @contextmanager
     def during(self, what: str) -> Iterator[None]:
@@ -78,13 +79,15 @@ def follow(moments: Moments) -> None:
 
 
 def main() -> None:
-    moments = Moments(Path(sys.argv[1]))
+    os.environ[FILE] = sys.argv[1]
     from mmsa_core.cli import main as command
 
-    follow(moments)
+    follow(Moments(Path(sys.argv[1])))
     sys.argv = ["mmsa", *sys.argv[2:]]
     command()
 
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":  # the process of a seed imports this file first
+    follow(Moments(Path(os.environ[FILE])))

@@ -1,19 +1,15 @@
 """A page about one component, made from its class: what `mmsa show` prints."""
 
 import inspect
-import json
-import types
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
 
 from mmsa_core import registry
 from mmsa_core.components import Distiller, Fusion
 from mmsa_core.errors import UserError
-
-LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+from mmsa_core.field_types import value, written
 
 
 def describe(name: str) -> str:
@@ -57,38 +53,10 @@ def _fields(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
         if field.is_required():
             said = "required"
         elif not isinstance(default, BaseModel):
-            said = f"default {_value(default)}"
-        kind = _type(field.annotation, field.metadata)
+            said = f"default {value(default)}"
+        kind = written(field.annotation, field.metadata)
         yield f"  {prefix}{key}: {kind}, {said}"
         if field.description:
             yield f"      {' '.join(field.description.split())}"
         for section in sections:
             yield from _fields(section, f"{prefix}{key}.")
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(to_jsonable_python(value))
-
-
-def _type(annotation: Any, limits: Sequence[Any] = ()) -> str:
-    """A type as a user writes values of it: `int > 0`, `[int, int]`, `mean | sum`, `null`."""
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _type(inner[0], inner[1:])
-    if origin is Literal:
-        return " | ".join(map(_value, inner))
-    if origin in (Union, types.UnionType):
-        return " | ".join(map(_type, inner))
-    if origin is dict:
-        name = f"{{{_type(inner[0])}: {_type(inner[1])}}}"
-    elif origin in (tuple, list):
-        name = f"[{', '.join('...' if each is Ellipsis else _type(each) for each in inner)}]"
-    elif annotation is type(None):
-        name = "null"
-    elif isinstance(annotation, type):
-        name = "section" if issubclass(annotation, BaseModel) else annotation.__name__.lower()
-    else:
-        name = str(annotation)
-    flat = [each for limit in limits for each in getattr(limit, "metadata", [limit])]
-    bounds = [f"{sign} {getattr(each, key):g}" for each in flat for key, sign in LIMITS.items() if hasattr(each, key)]
-    return " ".join([name, " and ".join(bounds)]).rstrip()

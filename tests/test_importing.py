@@ -264,6 +264,19 @@ def test_a_folder_that_holds_something_is_left_alone(mmsa, network, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious.txt"]
 
 
+def test_a_crash_in_the_middle_leaves_no_folder(mmsa, network, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    torch.save(theirs(network), "best.pth")
+    before = sorted(tmp_path.iterdir())
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save_model", stopped)
+        assert mmsa("import", "fake.published", "best.pth", "--out", "run").exit_code == 130
+    assert sorted(tmp_path.iterdir()) == before
+    assert mmsa("import", "fake.published", "best.pth", "--out", "run").exit_code == 0
+
+
 def test_importers_are_listed_and_shown(mmsa):
     lines = [line.split() for line in mmsa("list").stdout.splitlines()]
     assert ["importer", "fake.published", "mmsa-fake", "0.3"] in lines

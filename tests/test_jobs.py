@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mmsa_core import registry
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.recipes import recipe_file
-from mmsa_core.run_folder import checkpoint
+from mmsa_core.run_folder import checkpoint, lock
 from mmsa_core.training import experiment, jobs
 
 CPU = torch.device("cpu")
@@ -115,19 +116,92 @@ def test_no_process_outlives_the_first(make, tmp_path, how):
     """Ctrl-C, or the end of the first process whatever its cause."""
     recipe = make.tiny(seeds=[1, 2], train={"epochs": 10**6, "batch_size": 22})
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(recipe))
-    command = [sys.executable, "-m", "mmsa_core", "train", "recipe.yaml", "--jobs", "2", "--out", "out"]
-    with (tmp_path / "said").open("w") as said:
-        first = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=said, stderr=said)
-    while not all((tmp_path / "out" / f"seed-{seed}" / "metrics.jsonl").exists() for seed in (1, 2)):
-        assert first.poll() is None, (tmp_path / "said").read_text()
-        time.sleep(0.05)
+    first = begun(tmp_path)
     first.send_signal(how)
     first.wait()
-    while True:
-        try:
-            os.killpg(first.pid, 0)  # raises when none of its processes is left
-        except ProcessLookupError:
-            break
-        time.sleep(0.05)
+    all_ended(first)
     assert "Traceback" not in (tmp_path / "said").read_text()
     assert (tmp_path / "out" / "seed-1" / "recipe.yaml").exists()
+
+
+def begun(tmp_path, line=("train", "recipe.yaml", "--out", "out"), pattern="student epoch"):
+    """Two seeds in processes of their own, as soon as each has said so."""
+    command = [sys.executable, "-m", "mmsa_core", *line, "--jobs", "2"]
+    with (tmp_path / "said").open("w") as said:
+        first = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=said, stderr=said)
+    while not all(f"seed {seed} | {pattern}" in (tmp_path / "said").read_text() for seed in (1, 2)):
+        assert first.poll() is None, (tmp_path / "said").read_text()
+        time.sleep(0.02)
+    return first
+
+
+def all_ended(first):
+    """Wait until no process of its group is left."""
+    while True:
+        try:
+            os.killpg(first.pid, 0)  # raises when there is none
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+
+
+def seeds_of(first):
+    """The processes that train."""
+    found = map(int, Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split())
+    return [each for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@LINUX
+def test_the_lock_is_held_as_long_as_any_process_may_write(make, tmp_path):
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 10**6, "batch_size": 22})
+    (tmp_path / "recipe.yaml").write_text(recipe_file.dump(recipe))
+    first = begun(tmp_path)
+    one, _ = seeds_of(first)
+    os.kill(one, signal.SIGSTOP)
+    first.kill()
+    first.wait()
+    with pytest.raises(UserError, match=rf"\(process {first.pid} on .*, or one that it started\)"):
+        lock._taken(tmp_path / "out", tmp_path / "out" / lock.FILE, pytest.fail)
+    os.kill(one, signal.SIGCONT)
+    all_ended(first)
+    with lock.held(tmp_path / "out", pytest.fail):
+        pass
+
+
+@LINUX
+def test_killed_in_every_way_and_the_same_bytes(make, tmp_path):
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 20, "batch_size": 4}, save={"steps": 1})
+    whole = train(recipe, tmp_path / "whole")
+    (tmp_path / "recipe.yaml").write_text(recipe_file.dump(recipe))
+    first = begun(tmp_path)
+    first.kill()
+    first.wait()
+    all_ended(first)
+    first = begun(tmp_path, ("resume", "out"))
+    first.terminate()
+    assert first.wait() == 75
+    assert not (tmp_path / "out" / lock.FILE).exists()
+    first = begun(tmp_path, ("resume", "out"))
+    os.kill(seeds_of(first)[-1], signal.SIGKILL)
+    assert first.wait() == 2
+    assert "its process ended with signal SIGKILL" in (tmp_path / "said").read_text()
+    assert len(list((tmp_path / "out").glob("seed-*/results.json"))) == 1  # the other one was not stopped
+    experiment.train(recipe, tmp_path / "out", CPU, "test", Display(), resumed=True)
+    for path in (each for each in whole.rglob("*") if each.is_file()):
+        if path.name not in ("provenance.json", "test_evaluations.jsonl"):
+            name = path.relative_to(whole)
+            assert path.read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_where_it_failed_is_the_cause(make, tmp_path):
+    recipe, out = make.tiny(seeds=[1, 2]), tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(UserError) as caught:
+        train(recipe, out, InTheWay(out), processes=2)
+    assert isinstance(caught.value.__cause__, jobs.Elsewhere)
+    assert str(caught.value.__cause__).startswith("seed 2, in its process:\nTraceback ")
+    assert "folder.mkdir(" in str(caught.value.__cause__)

@@ -12,7 +12,7 @@ import time
 import pytest
 import torch
 
-from mmsa_core import limits
+from mmsa_core import limits, registry, writers
 from mmsa_core.display import Display
 from mmsa_core.errors import UserError
 from mmsa_core.recipes import recipe_file
@@ -190,7 +190,7 @@ def test_ctrl_c_while_training(make, tmp_path, jobs):
     code, said = interrupted(tmp_path, process, "out/seed-1/last/student-*.state")
     assert code == 75, said
     assert said.splitlines()[-1] == (
-        "stopped; what was done is saved; the same command with --out out --resume goes on"
+        "stopped; what was done is saved; mmsa resume out goes on, or the same command with --out out --resume"
     )
     assert not (tmp_path / "out" / lock.FILE).exists()
 
@@ -201,7 +201,7 @@ def test_ctrl_c_while_processes_start(make, tmp_path):
     assert code == 75, said
     assert said.splitlines()[-1] in (
         "stopped; nothing was begun",
-        "stopped; what was done is saved; the same command with --out out --resume goes on",
+        "stopped; what was done is saved; mmsa resume out goes on, or the same command with --out out --resume",
     )
 
 
@@ -221,11 +221,15 @@ mmsa_core.{module}.{function} = slow
 main()
 """
 COMMANDS = {
-    "train": ("data", "load", ["train", "recipe.yaml", "--out", "new"], 75),
+    "train": ("corpora.data", "load", ["train", "recipe.yaml", "--out", "new"], 75),
     "check": ("assemble", "contracts", ["check", "recipe.yaml"], 130),
-    "evaluate": ("checkpoint", "write_numbered", ["evaluate", "out", "--protocol", "inter"], 130),
-    "compare": ("compare_tables", "table", ["compare", "out", "other", "--csv", "new"], 130),
+    "evaluate": ("run_folder.checkpoint", "write_numbered", ["evaluate", "out", "--protocol", "inter"], 130),
+    "compare": ("comparison.compare_tables", "table", ["compare", "out", "other", "--csv", "new"], 130),
     "report": ("report.page", "page", ["report", "out", "--out", "new", "--protocol", "inter"], 130),
+    "masks": ("masks.recording", "write_text", ["masks", "out", "--protocol", "inter", "--out", "new"], 130),
+    "embed": ("embedding.embedding_figure", "png", ["embed", "out", "--out", "new"], 130),
+    "convert": ("datasets.storing", "_sync", ["data", "convert", "corpus.pkl", "new"], 130),
+    "predict": ("run_folder.checkpoint", "umask", ["predict", "out/seed-1", "corpus.pkl", "--out", "new"], 130),
     "ablate": ("registry", "metadata", ["ablate", "recipe.yaml", "--drop", "masker", "--out", "new"], 130),
 }
 
@@ -236,6 +240,8 @@ def trained(make, tmp_path_factory):
     for name in ("out", "other"):
         train(make.tiny(name=name, train={"epochs": 1, "batch_size": 22}), folder / name)
     written(folder, recipe_of(make))
+    config = make.tiny().data
+    writers.write(registry.datasets.get(config.name)(config).load(), "mmsa-pickle", folder / "corpus.pkl")
     return folder
 
 

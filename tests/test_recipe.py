@@ -499,6 +499,13 @@ def test_null_removes_a_term():
         recipe_file.load(path, ["distillers.spd=null"])
 
 
+def test_null_removes_a_modality():
+    path = SHIPPED[0].with_name("corrkd.yaml")
+    assert list(recipe_file.load(path, ["model.encoders.vision=null"]).model.encoders) == ["text", "audio"]
+    with pytest.raises(UserError, match="there is no modality 'video' to remove; found: text, audio, vision"):
+        recipe_file.load(path, ["model.encoders.video=null"])
+
+
 @pytest.mark.parametrize("value", ["!!int", "!!float", "!!bool", "!!timestamp", "!!binary", "!!int 0b", "!!int 1:x"])
 def test_a_value_that_its_tag_does_not_fit(value):
     with pytest.raises(UserError, match="--set name="):

@@ -1,5 +1,6 @@
 """A training that was stopped or killed ends with the bytes of one that never was."""
 
+import json
 import os
 import signal
 import subprocess
@@ -162,6 +163,7 @@ def test_a_log_that_was_cut_is_said_and_not_filled_up(make, tmp_path, monkeypatc
     train(recipe_of(make), tmp_path / "out", resumed=True)
     assert "is shorter than when the state was saved" in capsys.readouterr().out.replace("\n", " ")
     assert b"\0" not in log.read_bytes()
+    assert all(json.loads(line)["stage"] for line in log.read_text().splitlines())  # no half of a row is left
 
 
 def test_when_a_state_is_due(tmp_path):
@@ -220,7 +222,7 @@ def test_sigterm_saves_and_says_how_to_go_on(make, tmp_path, seeds):
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 75, said
-    assert "--resume goes on" in said
+    assert f"mmsa resume {tmp_path / 'out'} goes on" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out" / ".lock").exists()
 
@@ -243,5 +245,5 @@ def test_sigkill_and_the_same_bytes(make, tmp_path, whole):
 def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch):
     states = tmp_path / "out" / "seed-1" / "last"
     monkeypatch.setattr("mmsa_core.training.stopping.Stop.__call__", lambda self: states.exists())
-    with pytest.raises(Interrupted, match="--resume goes on"):
+    with pytest.raises(Interrupted, match=r"mmsa resume .*out goes on, or the same command with --out .*out --resume$"):
         train(recipe_of(make), tmp_path / "out")

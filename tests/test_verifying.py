@@ -53,8 +53,9 @@ def test_different_says_where_by_how_much_and_why(mmsa, copy):
     name = list(tensors)[-1]
     tensors[name] = tensors[name] + 0.5
     checkpoint.write_tensors(folder / "student.safetensors", tensors, about)
-    edit(folder / "provenance.json", threads=7, data_sha256="other")
+    edit(folder / "provenance.json", threads=7, data_sha256="other", platform="a\x1b[2Jb")
     done = mmsa("verify", copy, "--seed", "2")
+    assert "\x1b" not in done.output
     assert done.exit_code == 1, done.output
     assert "seed 2: different" in done.output
     kind = "epoch" if "best" in row else "step"
@@ -82,6 +83,13 @@ def test_what_cannot_be_trained_again(mmsa, copy):
     assert "imported from a checkpoint" in done.output
 
 
+def test_a_torn_log_is_a_difference(tmp_path):
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(b'{"stage": "student", "step": 1}\n{"stage": "stu\xff')
+    other.write_text('{"stage": "student", "step": 1}\n{"stage": "student", "step": 2}\n')
+    assert first_difference(one, other) == "line 2 of what was written then is torn or was altered"
+
+
 def test_tables_and_results_by_hand(tmp_path):
     one, other = tmp_path / "a.csv", tmp_path / "b.csv"
     one.write_text("id,value\nx,1.0\ny,2.0\n")
@@ -97,6 +105,8 @@ def test_tables_and_results_by_hand(tmp_path):
     other.write_text('{"conditions":   {"test": {"mae": 1.0, "f1": null}}}')
     assert first_difference(one, other) == "the same content in other bytes"
     assert first_difference(one, one) is None
+    one.write_bytes(b"\xf2{")
+    assert "was damaged since" in first_difference(one, other)
 
 
 def test_deterministic_algorithms_are_taken_and_left(make, tmp_path, monkeypatch):

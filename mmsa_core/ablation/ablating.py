@@ -10,7 +10,7 @@ from mmsa_core import assemble, registry
 from mmsa_core.ablation import ablation, ablation_tables
 from mmsa_core.ablation.ablation import FULL, Variant
 from mmsa_core.display import Display
-from mmsa_core.errors import UserError
+from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation import protocol_file, reports
 from mmsa_core.evaluation.evaluation import Evaluated
 from mmsa_core.recipes.recipe import Recipe
@@ -46,6 +46,10 @@ def run(
         try:
             recipe = _grouped(variant.recipe, f"{folder.name}/{variant.name}")
             experiment.train(recipe, own, device, command, display, processes=processes, resumed=resumed)
+        except Interrupted as error:
+            raise Interrupted(
+                f"what was done is saved; the same command with --out {folder} --resume goes on"
+            ) from error
         except UserError as error:
             raise UserError(f"{variant.name}: {error}") from error
     evaluated = {

@@ -132,6 +132,8 @@ class Stack(nn.Module):
         last: bool,
     ) -> Tensor:
         """The Transformers `members` on placed sequences of one length: [stack, batch, T, d] or [stack, batch, d]."""
+        if not x.x.shape[1]:  # no sample: nothing tells how long a sequence is
+            return x.x[:, :, -1] if last else x.x
         drops = self.training and any(self.dropping[i] for i in members)
         dropped = self.dropped if len(members) == len(self.dropped) else self.dropped[members]
         layouts = self._layouts(x, source, dropped if drops else None, last)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import NonNegativeInt, PositiveFloat, ValidationError
 
 from mmsa_core.calibration.bias import Bias, Rule
 from mmsa_core.calibration.calibrating import DRAW, PROTOCOL, Fitted, headline
@@ -30,9 +30,9 @@ class CellEntry(Closed):
 
     seen: list[str] | None
     missing: tuple[float, float] | None
-    clips: int
-    answers: int
-    temperature: float
+    clips: NonNegativeInt
+    answers: NonNegativeInt
+    temperature: PositiveFloat
     bias: dict[str, float]
 
 
@@ -135,7 +135,10 @@ def load(run: Loaded) -> Calibration:
         raise UserError(
             f"{path}: has a bias for {', '.join(whole[0].bias)}, not for {', '.join(decisions(task))}; {again}"
         )
-    cells = {_cell(entry, file.modalities): _bias(entry) for entry in file.cells if entry.seen is not None}
+    try:
+        cells = {_cell(entry, file.modalities): _bias(entry) for entry in file.cells if entry.seen is not None}
+    except ValueError as error:  # a modality or an edge that there is not
+        raise UserError(f"{path}: a cell is none of this run's: {error}; {again}") from error
     return Calibration(_bias(whole[0]), cells)
 
 

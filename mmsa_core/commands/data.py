@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from mmsa_core.commands.command import command
+from mmsa_core.plain import plain
 
 FORMATS = ("mmsa-pickle", "mult-pickle", "mmsa-fet", "folder", "cmu-sdk", "safetensors")
 SIZES = ("tiny", "mosi", "mosei")
@@ -52,7 +53,7 @@ def convert(file: Path, folder: Path, reader: str | None, overrides: tuple[str, 
     from mmsa_core.corpora import conversion
 
     for line in conversion.summary(*conversion.convert(file, folder, reader, overrides)):
-        click.echo(line)
+        click.echo(plain(line))
     click.echo(f"written: {folder}")
     click.echo(f"in a recipe: --set data.name=safetensors --set {shlex.quote(f'data.path={folder}')}")
 

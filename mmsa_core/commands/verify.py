@@ -24,6 +24,7 @@ def verify(run: Path, seeds: tuple[int, ...], jobs: int | None, overrides: tuple
     2: it cannot be trained again.
     """
     from mmsa_core.display import Display
+    from mmsa_core.plain import plain
     from mmsa_core.run_folder import verifying
 
     line = " ".join(["mmsa", *sys.argv[1:]])
@@ -32,9 +33,9 @@ def verify(run: Path, seeds: tuple[int, ...], jobs: int | None, overrides: tuple
         names = ", ".join(verdict.compared)
         click.echo(f"seed {verdict.seed}: {'different' if verdict.differences else f'identical ({names})'}")
         for difference in verdict.differences:
-            click.echo(f"  {difference}")
+            click.echo(plain(f"  {difference}"))
         for cause in verdict.causes:
-            click.echo(f"  {'likely reason' if verdict.differences else 'though not the same'}: {cause}")
+            click.echo(plain(f"  {'likely reason' if verdict.differences else 'though not the same'}: {cause}"))
         if verdict.differences and not verdict.causes:
             click.echo("  provenance says of nothing that it was otherwise then")
     if any(verdict.differences for verdict in verdicts):

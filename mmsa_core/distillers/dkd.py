@@ -6,12 +6,12 @@ stands in the recipe here.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
@@ -81,7 +81,7 @@ class DecoupledDistillation(Distiller):
         beta: NonNegativeFloat = 8.0
         """Weight of the non-target part: 8 for CIFAR-100 in the paper, where the best value grows with the margin
         between the teacher's target logit and the others."""
-        temperature: PositiveFloat = 4.0
+        temperature: Annotated[float, Field(gt=0, le=1e6)] = 4.0
         """T; 4 in the paper."""
 
     def __init__(self, config: Config, context: Context) -> None:

@@ -32,13 +32,18 @@ class FeatureDistillation(Distiller):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
         h_s, h_t = student.joint, teacher.joint.detach()
         if self.regressor is not None:
-            return F.mse_loss(self.regressor(h_s, h_t), h_t)
+            return squared_error(self.regressor(h_s, h_t), h_t)
         if h_s.shape != h_t.shape:
             raise UserError(
                 f"distiller 'feature': the student's joint representation is {h_s.shape[1]} wide, the teacher's "
                 f"{h_t.shape[1]}; set project: true, or give both networks the same dim, modalities and fusion"
             )
-        return F.mse_loss(h_s, h_t)
+        return squared_error(h_s, h_t)
+
+
+def squared_error(found: Float[Tensor, "batch width"], wanted: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
+    """Mean of the squared differences; zero, with a gradient, where there is none."""
+    return F.mse_loss(found, wanted) if len(found) else found.sum()
 
 
 class Regressor(nn.LazyLinear):

@@ -1,10 +1,10 @@
 """Knowledge distillation of responses (Hinton et al., 2015, https://arxiv.org/abs/1503.02531)."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
@@ -18,10 +18,10 @@ def kd(
 
     .. math:: T^2 \cdot \mathrm{KL}\big(\sigma(z_t / T) \,\|\, \sigma(z_s / T)\big)
 
-    The factor keeps the gradient's size when T changes (section 2 of the paper).
+    The factor keeps the gradient's size when T changes (section 2 of the paper). Zero without a response.
     """
     log_s, log_t = F.log_softmax(z_s / temperature, dim=1), F.log_softmax(z_t / temperature, dim=1)
-    return F.kl_div(log_s, log_t, log_target=True, reduction="batchmean") * temperature**2
+    return F.kl_div(log_s, log_t, log_target=True, reduction="sum") / max(len(log_s), 1) * temperature**2
 
 
 class LogitDistillation(Distiller):
@@ -31,7 +31,7 @@ class LogitDistillation(Distiller):
     representations: ClassVar[bool] = False
 
     class Config(DistillerConfig):
-        temperature: PositiveFloat = 2.0
+        temperature: Annotated[float, Field(gt=0, le=1e6)] = 2.0
         """T; a higher one shows more of how the teacher ranks the wrong classes."""
 
     def __init__(self, config: Config, context: Context) -> None:

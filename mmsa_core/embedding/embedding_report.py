@@ -17,7 +17,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.evaluation import protocol_file, reports
 from mmsa_core.evaluation.answers_file import digest
 from mmsa_core.evaluation.protocol import Protocol
-from mmsa_core.run_folder import checkpoint, test_log
+from mmsa_core.run_folder import checkpoint, new_folder, test_log
 from mmsa_core.run_folder.checkpoint import Loaded
 
 TITLES = {"pca": "PCA", "tsne": "t-SNE"}
@@ -48,17 +48,18 @@ def embed(
     for condition in conditions.conditions.values():
         condition.prepare(prepared.splits["train"], assemble.raw(runs[0].recipe.model))
     moved = to_device(part, device)
-    for each in runs:
-        if split == "test":
-            test_log.record(each.folder, "embed", " ".join(["mmsa", *sys.argv[1:]]), list(conditions.conditions))
-        source, size = conditions.source(each.recipe.evaluate.seed), each.recipe.evaluate.batch_size
-        found = embedding.represent_all(each.model.to(device), moved, conditions.conditions, source, size)
-        own = folder / f"seed-{each.recipe.seeds[0]}"
-        own.mkdir(parents=True)
-        write_tensors(own / "representations.safetensors", each, part, split, conditions, found)
-        draw(own, each, part, split, conditions, found, methods, most)
-        for path in sorted(own.iterdir()):
-            display.console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+    with new_folder.new_folder(folder) as made:
+        for each in runs:
+            if split == "test":
+                test_log.record(each.folder, "embed", " ".join(["mmsa", *sys.argv[1:]]), list(conditions.conditions))
+            source, size = conditions.source(each.recipe.evaluate.seed), each.recipe.evaluate.batch_size
+            found = embedding.represent_all(each.model.to(device), moved, conditions.conditions, source, size)
+            own = made / f"seed-{each.recipe.seeds[0]}"
+            own.mkdir()
+            write_tensors(own / "representations.safetensors", each, part, split, conditions, found)
+            draw(own, each, part, split, conditions, found, methods, most)
+    for path in sorted(folder.glob("seed-*/*")):
+        display.console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def free(run: Path, out: Path | None) -> Path:
@@ -67,8 +68,7 @@ def free(run: Path, out: Path | None) -> Path:
         numbered = (run / f"embed-{n}" for n in range(2, 10**6))
         first = run / "embed"
         return first if not first.exists() else next(path for path in numbered if not path.exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: already holds something, and nothing is overwritten; name a new folder")
+    new_folder.check(out)
     return out
 
 

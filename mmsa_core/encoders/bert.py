@@ -98,7 +98,7 @@ class Bert(Encoder):
             )
         self.bert, self.special = build(config)
         sizes: Any = self.bert.config
-        self.positions = sizes.max_position_embeddings
+        self.positions, self.hidden = sizes.max_position_embeddings, sizes.hidden_size
         below = torch.tensor([sizes.vocab_size, 2, sizes.type_vocab_size], dtype=torch.float32)
         self.register_buffer("below", below, persistent=False)
         self._check_length(context.lengths[modality])
@@ -108,7 +108,7 @@ class Bert(Encoder):
                 "set `special`"
             )
         self.bert.requires_grad_(config.trainable)
-        widths = {**context.channels, modality: sizes.hidden_size}
+        widths = {**context.channels, modality: self.hidden}
         then = registry.encoders.get(config.then.name)
         self.then: Encoder = then(config.then, replace(context, channels=widths), modality)
         self.fixed_length = self.all_states or self.then.fixed_length
@@ -131,18 +131,27 @@ class Bert(Encoder):
         self._check_length(time := features.shape[1])
         read = masked.fill(features, observed)
         self._check_ids(read)
+        # transformers cannot tell the shape of nothing
+        hidden = self._states(read, observed) if len(read) else self.below.new_zeros(0, time, self.hidden)
+        there = observed.any(dim=1, keepdim=True).expand_as(observed) if self.all_states else observed
+        encoded: Encoded = self.then(hidden, there)
+        return encoded
+
+    def _states(
+        self, read: Float[Tensor, "batch time 3"], observed: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time hidden"]:
+        """BERT's last hidden states."""
+        time = read.shape[1]
         ids, attended = tokens.sentence(read[..., 0].long(), observed, self.special)
         width = min(time + 1, self.positions)
-        hidden = self.bert(
+        found: Tensor = self.bert(
             input_ids=ids[:, :width],
             token_type_ids=F.pad(read[..., 2].long(), (0, 1))[:, :width],
             # Of four dimensions, since transformers drops a mask [batch, time] that hides nothing: one sample's
             # states would then depend, in the last bits, on the others.
             attention_mask=attended[:, None, None, :width].expand(-1, 1, width, -1),
         ).last_hidden_state
-        there = observed.any(dim=1, keepdim=True).expand_as(observed) if self.all_states else observed
-        encoded: Encoded = self.then(hidden[:, :time], there)
-        return encoded
+        return found[:, :time]
 
     def _check_length(self, time: int) -> None:
         if time > self.positions:

@@ -70,13 +70,27 @@ def read(asked: Asked) -> dict[str, Answers] | None:
         tensors, about = checkpoint.read_tensors(path)
     except UserError:
         tensors, about = {}, {}
-    if about.get("content_sha256") != content(tensors):
+    if about.get("content_sha256") != content(tensors) or not _fit(tensors, asked):
         logging.getLogger("mmsa").warning("%s was damaged and is not used; the student is asked again", path)
         return None
     return {
         condition: Answers(*(tensors[f"{number}.{field}"] for field in Answers._fields))
         for number, condition in enumerate(asked.protocol.conditions)
     }
+
+
+def _fit(tensors: Mapping[str, Tensor], asked: Asked) -> bool:
+    """Whether they are of as many conditions and samples, and of the task: a digest is no signature."""
+    shapes = {"logits": (len(asked.split), asked.recipe.task.width), "subset": (len(asked.split),)}
+    shapes["share"] = shapes["subset"]
+    wanted = {f"{n}.{field}": shapes[field] for n in range(len(asked.protocol.conditions)) for field in Answers._fields}
+    if {name: tuple(x.shape) for name, x in tensors.items()} != wanted:
+        return False
+    codes = 1 << len(asked.recipe.model.encoders)
+    return all(
+        bool(((x >= 0) & (x < codes)).all()) if name.endswith(".subset") else x.is_floating_point()
+        for name, x in tensors.items()
+    )
 
 
 def write(asked: Asked, answers: Mapping[str, Answers]) -> None:

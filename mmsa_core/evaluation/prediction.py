@@ -73,7 +73,7 @@ def predicted(
     others = tuple(f"{name}: " for name in corpus.splits if split not in (None, name))
     for note in corpus.notes:
         if not note.startswith(others):
-            click.echo(f"note: {note}", err=True)
+            click.echo(plain(f"note: {note}"), err=True)
     network, task = loaded.model.to(device), loaded.recipe.task
     header: list[str] = ["id", "split", "seen"]
     rows: list[list[Any]] = []
@@ -86,7 +86,7 @@ def predicted(
         )
     for modality in loaded.channels:
         if modality not in known:
-            click.echo(f"note: {modality} is not in the file and counts as missing", err=True)
+            click.echo(plain(f"note: {modality} is not in the file and counts as missing"), err=True)
     for name, part in corpus.splits.items():
         if split in (None, name) and len(part):
             part = data.with_channels(part, loaded.channels, f"{file}, split '{name}'", loaded.recipe.data.nonfinite)
@@ -131,7 +131,7 @@ def read(loaded: checkpoint.Loaded, file: Path, reader: str | None) -> Corpus:
         settings |= _names(trained_with, kind.Config)
     settings |= {"path": file} | ({"absent": "missing"} if "absent" in kind.Config.model_fields else {})
     if looks is not None and looks.reader == reader != trained_with.name:
-        click.echo(f"note: read as {reader}: {looks.schema}", err=True)
+        click.echo(plain(f"note: read as {reader}: {looks.schema}"), err=True)
     config = kind.Config.model_validate(settings)
     corpus: Corpus = kind(config).load()
     data.check_names(corpus)

@@ -42,7 +42,7 @@ class Replay(Masker):
 
     def _rows(self, batch: Batch) -> Int64[Tensor, " batch"]:
         """The row of the manifest for each sample."""
-        key = batch.key.cpu()
+        key = batch.key.cpu().contiguous()
         at = torch.searchsorted(self.sorted, key).clamp(max=len(self.sorted) - 1)
         unknown = self.sorted[at] != key
         if unknown.any():

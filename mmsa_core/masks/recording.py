@@ -1,7 +1,7 @@
 """What `mmsa masks` writes: a manifest of masks for each condition, and a protocol that replays them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from mmsa_core.masks.manifest import Manifest
 from mmsa_core.missing import Draw
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.run_folder.checkpoint import write_text
+from mmsa_core.run_folder.new_folder import new_folder
 from mmsa_core.types import Modality
 
 Masks = Mapping[Modality, Bool[Tensor, "samples _frames"]]
@@ -87,9 +88,16 @@ def drawn(condition: Condition, split: Split, draw: Draw, size: int) -> Masks:
 
 def write(
     out: Path, written: Mapping[str, Any], found: list[Recorded], split: Split, about: Mapping[str, Any]
-) -> Iterator[Path]:
-    """Write the manifests and the protocol into a new folder; each file's path once it is there."""
-    out.mkdir(parents=True, exist_ok=True)
+) -> list[Path]:
+    """Write the manifests and the protocol into a new folder; the paths of the files, the protocol's last."""
+    with new_folder(out) as made:
+        names = _write(made, written, found, split, about)
+    return [out / name for name in names]
+
+
+def _write(
+    out: Path, written: Mapping[str, Any], found: list[Recorded], split: Split, about: Mapping[str, Any]
+) -> list[str]:
     conditions: dict[str, list[dict[str, str]]] = {}
     for number, each in enumerate(found):
         conditions[each.name] = []
@@ -98,8 +106,7 @@ def write(
             own = {**about, "condition": each.name}
             manifest.write(path, Manifest(split.ids, split.key, each.masks, own))
             conditions[each.name] = [{"name": "replay", "path": path.name}]
-            yield path
     places = {each.name: each.at for each in found if each.at is not None}
     whole = {**written, "conditions": conditions} | ({"at": places} if places else {})
     write_text(out / PROTOCOL, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120))
-    yield out / PROTOCOL
+    return [*(path["path"] for each in conditions.values() for path in each), PROTOCOL]

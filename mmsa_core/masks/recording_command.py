@@ -1,6 +1,6 @@
 """What `mmsa masks` does: a recipe or a run in; manifests and a protocol out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,8 +13,7 @@ from mmsa_core.masks import recording
 from mmsa_core.masks.published_masks import recording as published_recording
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
-from mmsa_core.run_folder import checkpoint
-from mmsa_core.training.experiment import free_folder
+from mmsa_core.run_folder import checkpoint, new_folder
 
 
 def recipe_of(source: Path, overrides: Sequence[str]) -> Recipe:
@@ -23,9 +22,9 @@ def recipe_of(source: Path, overrides: Sequence[str]) -> Recipe:
     return recipe_file.load(path, overrides)
 
 
-def record(recipe: Recipe, protocol: str, split: str, out: Path) -> Iterator[Path]:
+def record(recipe: Recipe, protocol: str, split: str, out: Path) -> list[Path]:
     """Write the masks that a protocol draws; the paths of the files."""
-    out = free_folder(recipe, out)
+    new_folder.check(out)
     prepared = data.load(recipe)
     written, found = recording.of_protocol(recipe, prepared, protocol, split)
     about = {"protocol": written["name"], "split": split, "mask_seed": recipe.evaluate.seed, "data": prepared.digest}
@@ -40,12 +39,12 @@ def record_published(
     seed: int | None,
     order: str | None,
     frames: Mapping[str, int],
-) -> Iterator[Path]:
+) -> list[Path]:
     """Write the masks of a published code; the paths of the files.
 
     They are for all rows of the file, those without any modality included, since the code's random numbers go by rows.
     """
-    out = free_folder(recipe, out)
+    new_folder.check(out)
     corpus = registry.datasets.get(recipe.data.name)(recipe.data).load()
     if split not in corpus.splits:
         raise UserError(f"data '{recipe.data.name}': no split '{split}'; found: {', '.join(corpus.splits)}")

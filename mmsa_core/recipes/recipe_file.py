@@ -14,6 +14,9 @@ from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.recipes.recipe_defects import KINDS, describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
 
+REMOVABLE = {("distillers",): "term", ("model", "encoders"): "modality"}
+"""Sections whose entries an override of null removes, and what an entry is."""
+
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of a YAML file; each override is `dotted.key=value`, the value in YAML.
@@ -47,7 +50,7 @@ def build(
 def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> None:
     """Set one dotted key. Naming another component or kind keeps only the keys that it also has.
 
-    `distillers.NAME=null` removes that term.
+    `distillers.NAME=null` removes that term, `model.encoders.NAME=null` that modality.
     """
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")) or not key.isprintable():
@@ -65,10 +68,10 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
             )
         node[parent] = dict(inner)  # an alias (*name) elsewhere in the file keeps its value
         node = node[parent]
-    if value is None and parents == ["distillers"]:
+    if value is None and (what := REMOVABLE.get(tuple(parents))):
         if last not in node:
             raise UserError(
-                f"--set {override}: there is no term '{last}' to remove; found: {', '.join(node) or 'none'}"
+                f"--set {override}: there is no {what} '{last}' to remove; found: {', '.join(node) or 'none'}"
             )
         del node[last]
         return

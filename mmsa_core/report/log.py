@@ -29,14 +29,24 @@ def read(folder: Path) -> Log:
     if not path.exists():
         return Log({})
     stages: dict[str, list[dict[str, Any]]] = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error}); the training was cut off here?") from error
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        row = _row(line)
+        if row is None:
+            raise UserError(
+                f"{path}, line {number}: expected a JSON object with a stage, found {line[:60]!r}; the file was torn "
+                "or altered. Remove the line, and the report draws the others; `mmsa verify` makes the whole log again"
+            )
         if "best" in row:  # one row per epoch has it; the others are of single steps
             stages.setdefault(row["stage"], []).append(row)
     return Log({stage: _columns(rows) for stage, rows in stages.items()})
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("stage"), str) else None
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:

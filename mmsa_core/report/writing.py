@@ -1,36 +1,18 @@
 """The files of a report: the page, the same in Markdown, each table in three formats, each figure in two."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmsa_core.errors import UserError
 from mmsa_core.report import latex, markdown, page, spreadsheet
 from mmsa_core.report.blocks import Picture, Section, Table
 from mmsa_core.report.drawing import style
-from mmsa_core.run_folder import checkpoint
-
-
-def check(out: Path) -> None:
-    """Refuse a folder that holds something, before anything is computed."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: already holds something, and nothing is overwritten; name a new folder")
+from mmsa_core.run_folder import checkpoint, new_folder
 
 
 def write(out: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write everything into `out`, or nothing; returns the page."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
+    with new_folder.new_folder(out) as made:
         written = _write(made, title, sections)
-        made.chmod(0o777 & ~checkpoint.umask())
-        if out.exists():
-            out.rmdir()  # it is empty
-        made.rename(out)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
     return out / written.name
 
 

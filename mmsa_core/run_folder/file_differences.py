@@ -9,7 +9,13 @@ from typing import Any
 
 import torch
 
+from mmsa_core.errors import UserError
 from mmsa_core.run_folder.checkpoint import read_tensors
+
+UNREADABLE = (UserError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, csv.Error)
+"""What a file raises that is none of its kind any more."""
+TORN = "torn"
+"""In place of a row that is no JSON object: the number of its line."""
 
 
 def first_difference(then: Path, now: Path) -> str | None:
@@ -20,12 +26,18 @@ def first_difference(then: Path, now: Path) -> str | None:
     if then.read_bytes() == now.read_bytes():
         return None
     differs = {".jsonl": _rows, ".safetensors": _tensors, ".csv": _table, ".json": _results}[then.suffix]
-    return differs(then, now) or "the same content in other bytes"
+    try:
+        return differs(then, now) or "the same content in other bytes"
+    except UNREADABLE as error:
+        return f"was damaged since: it is no whole {then.suffix[1:]} of a run any more ({error!s:.200})"
 
 
 def _rows(then: Path, now: Path) -> str | None:
     """Of a log: the first row, and the first of its terms."""
     for one, other in zip_longest(_lines(then), _lines(now)):
+        for row, when in ((one, "then"), (other, "now")):
+            if row and TORN in row:
+                return f"line {row[TORN]} of what was written {when} is torn or was altered"
         if one is None or other is None:
             row, what = one or other, "is missing " + ("then" if one is None else "now")
             return f"{_place(row)} {what}"
@@ -35,7 +47,12 @@ def _rows(then: Path, now: Path) -> str | None:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    return (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        yield row if isinstance(row, dict) else {TORN: number}
 
 
 def _place(row: Mapping[str, Any]) -> str:

@@ -22,8 +22,8 @@ from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
-from mmsa_core.run_folder import checkpoint, foreign, provenance
-from mmsa_core.training.experiment import anchored, free_folder
+from mmsa_core.run_folder import checkpoint, foreign, new_folder, provenance
+from mmsa_core.training.experiment import anchored
 from mmsa_core.types import Modality
 
 
@@ -57,7 +57,7 @@ def run(name: str, path: Path, out: Path, overrides: Sequence[str], command: str
     imported = _converted(importer, name, path, tensors, overrides)
     recipe = _recipe(imported, f"the recipe of importer '{name}'", overrides)
     model = _model(imported, recipe, f"{path}, read by importer '{name}'")
-    folder = free_folder(recipe, out)
+    new_folder.check(out)
     about = {
         "command": command,
         "importer": {"name": name, "of": " and ".join(registry.importers.owners(name))},
@@ -68,13 +68,13 @@ def run(name: str, path: Path, out: Path, overrides: Sequence[str], command: str
     }
     for note in imported.notes:
         display.note(note)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
-    checkpoint.write_json(folder / "provenance.json", about)
-    checkpoint.write_json(folder / "results.json", {"conditions": {}, "threshold": None})
-    channels = {m: imported.channels[m] for m in model.encoders}
-    checkpoint.save_model(folder / "student.safetensors", model, channels)  # the last: now it is a run
-    display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
+    with new_folder.new_folder(out) as folder:
+        checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+        checkpoint.write_json(folder / "provenance.json", about)
+        checkpoint.write_json(folder / "results.json", {"conditions": {}, "threshold": None})
+        channels = {m: imported.channels[m] for m in model.encoders}
+        checkpoint.save_model(folder / "student.safetensors", model, channels)
+    display.console.print(f"run folder: {out}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _converted(

@@ -1,7 +1,8 @@
 """One process at a time trains into a folder.
 
 The lock is held by the operating system on a file in the folder, and ends with its process, however that ends: a file
-that was left behind locks nothing. What the file says is for people: which process holds the lock, and since when.
+that was left behind locks nothing. Processes that train its seeds hold it too, so that nobody else begins while one of
+them still writes. What the file says is for people: which process took the lock, and since when.
 """
 
 import errno
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mmsa_core.errors import UserError
@@ -22,19 +24,24 @@ UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
-def held(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Make the folder, and keep other processes from it while the block runs."""
+def held(folder: Path, warn: Callable[[str], None]) -> Iterator[int | None]:
+    """Make the folder, and keep other processes from it while the block runs; yields the file that is locked."""
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":  # it has no flock
-        yield
+        yield None
         return
     path = folder / FILE
     handle = _taken(folder, path, warn)
     try:
-        yield
+        yield handle
     finally:
         path.unlink(missing_ok=True)  # first: whoever opened it meanwhile sees that it is another file now
         os.close(handle)
+
+
+def shared(handle: int | None) -> Connection | None:
+    """The locked file in a form that can be handed to a process, which then holds the lock until it ends."""
+    return None if handle is None else Connection(os.dup(handle))
 
 
 def _taken(folder: Path, path: Path, warn: Callable[[str], None]) -> int:
@@ -70,7 +77,8 @@ def _holder(handle: int) -> str:
     """Which process says that it holds the lock; nothing where it has not said it yet."""
     try:
         about = json.loads(os.pread(handle, 1000, 0))
-        return f" (process {about['pid']:d} on {about['host']!s:.100}, since {about['since']!s:.40})"
+        who = f"process {about['pid']:d} on {about['host']!s:.100}, since {about['since']!s:.40}"
+        return f" ({who}, or one that it started)"
     except (ValueError, TypeError, KeyError):
         return ""
 

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -52,6 +53,12 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return {"python": sys.version.split()[0], **dict(sorted(found.items()))}
+
+
+def device_kind(about: Mapping[str, Any]) -> str:
+    """The device that provenance is of, as `--device` has it; auto where it says none."""
+    named = about.get("device")
+    return "auto" if named is None else "cpu" if named == "cpu" else "cuda"
 
 
 def source() -> tuple[str | None, bool | None]:

@@ -13,7 +13,7 @@ from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe, Track
-from mmsa_core.run_folder import checkpoint
+from mmsa_core.run_folder import checkpoint, provenance
 from mmsa_core.run_folder.file_differences import first_difference
 from mmsa_core.training import experiment, resume
 
@@ -27,6 +27,8 @@ CAUSES = (
     *("threads", "device", "cpu", "platform"),
 )
 """What provenance says that numbers depend on, the likeliest reason first."""
+MOST_THREADS = 1024
+"""That a provenance is believed to have run on: somebody may have written another number."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,14 @@ def _recipe(folder: Path, overrides: Sequence[str], seeds: Sequence[int], about:
     before, recipe = recipe_file.load(path), recipe_file.load(path, overrides)
     if changed := resume.differences(before, recipe):
         raise UserError(f"--set makes another experiment of {folder}: {changed[0]}; only data.path may be set")
-    return recipe.model_copy(
-        update={"seeds": tuple(seeds), "track": Track(), "threads": recipe.threads or about.get("threads")}
-    )
+    threads = about.get("threads")
+    known = threads if type(threads) is int and 0 < threads <= MOST_THREADS else None
+    return recipe.model_copy(update={"seeds": tuple(seeds), "track": Track(), "threads": recipe.threads or known})
 
 
 def _device(name: str, about: dict[str, Any]) -> torch.device:
     """As asked for, or else of the kind that the run was trained on."""
-    return pick(name if name != "auto" or about.get("device") is None else _kind(about["device"]))
-
-
-def _kind(device: str) -> str:
-    return "cpu" if device == "cpu" else "cuda"
+    return pick(provenance.device_kind(about) if name == "auto" else name)
 
 
 def _verdict(seed: int, then: Path, now: Path, about: dict[str, Any]) -> Verdict:

@@ -65,7 +65,7 @@ class TaskBase(Closed):
 
     @abstractmethod
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
-        """The mean task loss over the samples that have a category."""
+        """The mean task loss over the samples that have a category; zero without one."""
 
     @abstractmethod
     def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:

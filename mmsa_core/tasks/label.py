@@ -135,7 +135,7 @@ class BinaryLabels(TaskBase):
             raise UserError(f"{where}: binary labels other than 0 and 1")
 
     def objective(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, ""]:
-        return F.cross_entropy(self.responses(logits).flatten(0, 1), target.flatten())
+        return F.cross_entropy(self.responses(logits).flatten(0, 1), target.flatten()) if len(target) else logits.sum()
 
     def each(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Float[Tensor, " batch"]:
         found = F.cross_entropy(self.responses(logits).flatten(0, 1), target.flatten(), reduction="none")

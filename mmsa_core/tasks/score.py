@@ -109,7 +109,7 @@ class Regression(ScoreTask):
         return 3
 
     def objective(self, logits: Float[Tensor, "batch 1"], target: Tensor) -> Float[Tensor, ""]:
-        return self._loss(logits[:, 0], target, reduction="mean")
+        return self._loss(logits[:, 0], target, reduction="mean") if len(target) else logits.sum()
 
     def each(self, logits: Float[Tensor, "batch 1"], target: Tensor) -> Float[Tensor, " batch"]:
         return self._loss(logits[:, 0], target, reduction="none")

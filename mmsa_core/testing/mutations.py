@@ -1,4 +1,4 @@
-"""Plain data and bytes with something wrong in them, as a careless or a hostile hand leaves them.
+"""Plain data, tensors and bytes with something wrong in them, as a careless or a hostile hand leaves them.
 
 `random` is any `random.Random`: hypothesis' own in tests (which then finds the smallest case), a seeded one in a soak.
 """
@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from random import Random
 from typing import Any
+
+import torch
+from torch import Tensor
 
 Path = tuple[str | int, ...]
 
@@ -88,7 +91,7 @@ def _change(data: dict[str, Any], path: Path, random: Random, everywhere: Sequen
     for parent in parents:
         holder = holder[parent]
     kind = random.choice(("near", "near", "near", "value", "value", "gone", "renamed", "new", "elsewhere"))
-    if kind == "near" and isinstance(holder[key], bool | int | float | str):
+    if kind == "near" and isinstance(holder[key], bool | int | float | str | Tensor):
         holder[key] = _near(holder[key], random)
     elif kind in ("near", "value"):
         holder[key] = deepcopy(random.choice(VALUES))
@@ -112,9 +115,18 @@ def _near(value: Any, random: Random) -> Any:
         return not value
     if isinstance(value, str):
         return random.choice((value[:-1], value.upper(), f"{value} ", *WORDS))
+    if isinstance(value, Tensor):
+        return random.choice(
+            (_filled(value), value.flatten(), value.unsqueeze(0), value.double(), value.long(), -value)
+        )
     return random.choice(
         (0, -value, value + 1, value - 1, 2 * value, value / 3, 16 * value, 1, float(value), str(value))
     )
+
+
+def _filled(value: Tensor) -> Tensor:
+    """NaN, or what a whole number has for the same end."""
+    return torch.full_like(value, torch.nan if value.is_floating_point() else -1)
 
 
 def text(data: dict[str, Any]) -> str:

@@ -53,9 +53,10 @@ class JsonLines:
             return file.seek(0, os.SEEK_END)
 
     def rewind(self, position: int) -> None:
-        """Forget what was written behind a position."""
+        """Forget what was written behind a position; of a log that does not reach it, a last line that is torn."""
         if self.path.exists():
-            os.truncate(self.path, min(position, self.path.stat().st_size))
+            kept = self.path.read_bytes()[:position]
+            os.truncate(self.path, kept.rfind(b"\n") + 1)
 
     def rows(self, rows: list[Row]) -> None:
         """Write rows behind those that are there."""

@@ -18,7 +18,7 @@ from mmsa_core.run_folder import checkpoint
 IDS = "wandb.json"
 """In a run folder: the id of each of its runs, by job type."""
 
-WAITS = {"login_timeout": 60.0, "init_timeout": 60.0, "finish_timeout": 300.0}
+WAITS = {"login_timeout": 60.0, "init_timeout": 60.0, "finish_timeout": 60.0}
 """Seconds for a key at a terminal, for a run to begin, and for what it was told to be sent when it ends. What was not
 sent by then stays in the run folder, for `wandb sync`."""
 

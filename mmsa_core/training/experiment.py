@@ -1,6 +1,7 @@
 """One recipe from data to run folders: every seed is trained and evaluated, then summarised with the others."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmsa_core.devices import pick
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation.evaluation import references, summarize
+from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
 from mmsa_core.run_folder import by_hand, checkpoint, lock
 from mmsa_core.tasks import NoTask
@@ -46,6 +48,7 @@ def train(
         Interrupted: when SIGINT or SIGTERM asked for an end; all that is needed to go on is saved.
     """
     assemble.contracts(recipe)
+    processes = by_hand.check_jobs(recipe, processes)
     if resumed and out is None:
         raise UserError("--resume: name the folder of the experiment that is to go on, with --out")
     folder = out if resumed and out is not None and resume.begun(out) else free_folder(recipe, out)
@@ -59,14 +62,19 @@ def train(
         there = resume.finished(setting)
         missing = [seed for seed in recipe.seeds if seed not in there]
         rehearse(setting, missing)
-        with lock.held(folder, display.warn):
+        with lock.held(folder, display.warn) as locked:
             missing, stop.patient = resume.make_room(setting, missing), True
-            number = jobs.number(by_hand.check_jobs(recipe, processes), recipe, device, missing)
+            seeds = [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)]
+            whole = recipe.model_copy(update={"seeds": tuple(seeds)})
+            for seed in missing[:1]:  # first: by this a folder is known as an experiment's
+                setting.folder(seed).mkdir(exist_ok=True)
+            checkpoint.write_text(folder / resume.RECIPE, recipe_file.dump(whole))
+            number = jobs.number(processes, recipe, device, missing)
             if number > 1 and corpus is None:
-                jobs.run(setting, missing, number)
+                jobs.run(setting, missing, number, lock.shared(locked))
             else:
                 _one_by_one(setting, missing)
-            found = _summary(setting, [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)])
+            found = _summary(setting, seeds)
             checkpoint.write_json(folder / "results.json", found)
     if recipe.track.wandb is not None and len(found["seeds"]) > 1:
         wandb = recipe.track.wandb
@@ -78,14 +86,17 @@ def train(
 @contextmanager
 def _going_on(folder: Path, command: str) -> Iterator[None]:
     """Say how an experiment goes on that was interrupted, or that disk or memory did not suffice for."""
-    typed = f"the same command with --out {folder} --resume"
-    again = typed if not command.startswith("mmsa_core.") else f"the same call with out={str(folder)!r} and resume=True"
+    again = f"the same command with --out {folder} --resume"
+    ways = f"mmsa resume {shlex.quote(str(folder))} goes on, or {again}"
+    if command.startswith("mmsa_core."):  # a notebook's
+        again = f"the same call with out={str(folder)!r} and resume=True"
+        ways = f"{again} goes on"
     try:
         with limits.told(folder, lambda: f"what was finished is kept; {again} goes on"):
             yield
     except Interrupted as error:
-        done = f"what was done is saved; {again} goes on" if resume.begun(folder) else "nothing was begun"
-        raise Interrupted(done) from error
+        done = f"what was done is saved; {ways}"
+        raise Interrupted(done if resume.begun(folder) else "nothing was begun") from error
 
 
 def rehearse(setting: Setting, seeds: Sequence[int]) -> None:
@@ -102,7 +113,7 @@ def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
         try:
             seed_run.run(setting, seed)
         except UserError as error:
-            raise jobs.failed({seed: str(error)}, setting) from error
+            raise jobs.failed({seed: jobs.Failure(str(error))}, setting) from error
 
 
 def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:

@@ -1,19 +1,20 @@
 """Seeds in processes of their own, several at once: the same numbers as one after the other.
 
 What they print is shown line by line with the seed in front. A seed that fails stops no other that has begun, and
-all of them end when this process does.
+all of them end when this process does; until they have, the lock of the folder is held.
 """
 
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -45,20 +46,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
+class Failure(NamedTuple):
+    """Why a seed failed."""
+
+    message: str
+    where: str = ""
+    """The traceback in its process."""
+
+
+class Elsewhere(Exception):
+    """What was raised in other processes, to be shown as the cause of what is raised in this one."""
+
+
+def run(setting: Setting, seeds: Sequence[int], at_once: int, locked: Connection | None = None) -> None:
     """Train seeds, so many at once; after a failure those that have begun are finished.
+
+    Each process keeps `locked` open.
 
     Raises:
         UserError: with what each failed seed says.
     """
-    waiting, running, failures = list(seeds), dict[int, Job](), dict[int, str]()
+    waiting, running, failures = list(seeds), dict[int, Job](), dict[int, Failure]()
     told_to_end, stopping = False, False
     try:
         while running or (waiting and not failures):
             while waiting and len(running) < at_once and not failures:
                 seed = waiting.pop(0)
                 setting.display.seed(seed, setting.recipe.seeds)
-                running[seed] = Job(setting, seed)
+                running[seed] = Job(setting, seed, locked)
             connection.wait([source for job in running.values() for source in job.sources], timeout=PERIOD)
             for seed, job in list(running.items()):
                 ended = not job.process.is_alive()  # asked before reading: then nothing more can come
@@ -66,8 +81,8 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
                     setting.display.of_seed(seed, line)
                 if ended:
                     del running[seed]
-                    if message := job.close():
-                        failures[seed] = message
+                    if failure := job.close():
+                        failures[seed] = failure
                     told_to_end = told_to_end or job.interrupted
             if (told_to_end or setting.stop()) and not stopping:
                 stopping, waiting = True, []
@@ -79,16 +94,17 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int) -> None:
         for job in running.values():
             job.stop()
     if failures:
-        raise failed(failures, setting)
+        told = [f"seed {seed}, in its process:\n{each.where}" for seed, each in failures.items() if each.where]
+        raise failed(failures, setting) from (Elsewhere("\n".join(told)) if told else None)
     if stopping:
         raise Interrupted
 
 
-def failed(messages: Mapping[int, str], setting: Setting) -> UserError:
+def failed(failures: Mapping[int, Failure], setting: Setting) -> UserError:
     """What to say when seeds failed: why, and what is kept of the others."""
     if len(setting.recipe.seeds) == 1:
-        return UserError("\n".join(messages.values()))
-    lines = [f"seed {seed}: {message}" for seed, message in messages.items()]
+        return UserError("\n".join(each.message for each in failures.values()))
+    lines = [f"seed {seed}: {each.message}" for seed, each in failures.items()]
     kept = [f"seed-{seed}" for seed in setting.recipe.seeds if resume.is_finished(setting.folder(seed))]
     if kept:
         lines.append(f"{', '.join(kept)} finished and kept in {setting.out}; with the same recipe --resume goes on")
@@ -98,13 +114,13 @@ def failed(messages: Mapping[int, str], setting: Setting) -> UserError:
 class Job:
     """The process of one seed."""
 
-    def __init__(self, setting: Setting, seed: int) -> None:
+    def __init__(self, setting: Setting, seed: int, locked: Connection | None) -> None:
         context = get_context("spawn")
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
         about = (str(setting.device), setting.out, setting.command, by_hand.used(setting.recipe))
-        given = (recipe, seed, *about, output, message)
+        given = (recipe, seed, *about, output, message, locked)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
             self.process.start()
@@ -130,17 +146,17 @@ class Job:
         *whole, self._rest = [*self._rest.split(b"\n"), *([b""] if ended else [])]
         return [text for line in whole if (text := line.decode(errors="replace").rstrip())]
 
-    def close(self) -> str:
-        """Of a process that has ended: why it failed, or nothing."""
+    def close(self) -> Failure | None:
+        """Of a process that has ended: why it failed, or None."""
         self.process.join()
-        code, said = self.process.exitcode or 0, ""
+        code, said = self.process.exitcode or 0, None
         self.interrupted = code in (EXIT_CODE, -signal.SIGTERM)
         with suppress(EOFError):  # it said nothing
-            said = self._message.recv()
+            said = Failure(*self._message.recv())
         if code and not said and not self.interrupted:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             hint = "its lines above say more; where memory ran out take fewer --jobs"
-            said = f"its process ended with {how}; {hint}"
+            said = Failure(f"its process ended with {how}; {hint}")
         for end in (self._output, self._message):
             end.close()
         return said
@@ -161,8 +177,12 @@ def work(
     registered: Mapping[str, Mapping[str, str]],
     output: Connection,
     message: Connection,
+    locked: Connection | None,
 ) -> None:
-    """What the process of a seed does: all that it prints goes into `output`, a user's mistake into `message`."""
+    """What the process of a seed does: all that it prints goes into `output`, a user's mistake into `message`.
+
+    `locked` stays open until the process ends, and with it the lock of the folder.
+    """
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     output.close()
@@ -185,7 +205,7 @@ def work(
         text = limits.explained(error) or str(error)
         if isinstance(error, RuntimeError) and text == str(error):
             raise  # a defect
-        message.send(text)
+        message.send((text, traceback.format_exc()))
         sys.exit(2)
 
 

@@ -10,7 +10,7 @@ from torch.optim.optimizer import ParamsT
 
 from mmsa_core.components import Encoder, OptimizerConfig
 from mmsa_core.recipes.recipe import Train
-from mmsa_core.training import nonfinite
+from mmsa_core.training import nonfinite, restoring
 from mmsa_core.training.terms import Terms
 
 
@@ -81,13 +81,13 @@ class Updates:
     def state(self) -> dict[str, Any]:
         """What the next update depends on besides the weights; to be asked for behind an update."""
         assert not self._learned
-        plateau = {"factor": self._plateau.factor, "best": self._plateau.best, "worse": self._plateau.worse}
-        return {"optimizers": [each.state_dict() for each in self.optimizers], "plateau": plateau}
+        return {"optimizers": [each.state_dict() for each in self.optimizers], "plateau": self._plateau.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         for each, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            each.load_state_dict(saved)
+            restoring.optimizer(saved, each)
+        restoring.same_form(state["plateau"], self._plateau.state(), "plateau")
         for name, value in state["plateau"].items():
             setattr(self._plateau, name, value)
 
@@ -106,6 +106,10 @@ class Plateau:
     def __init__(self, by: float, patience: int) -> None:
         self.by, self.patience = by, patience
         self.factor, self.best, self.worse = 1.0, math.inf, 0
+
+    def state(self) -> dict[str, Any]:
+        """What changes."""
+        return {"factor": self.factor, "best": self.best, "worse": self.worse}
 
     def hear(self, loss: float) -> None:
         """Take an epoch's loss; NaN is no improvement."""

@@ -15,6 +15,8 @@ from mmsa_core.training.seed_run import Setting
 from mmsa_core.training.stages import Stages
 from mmsa_core.training.watcher import Watcher
 
+RECIPE = "recipe.yaml"
+"""In the experiment's folder: its recipe, with all of its seeds; in a seed's folder: that of the seed."""
 UNCOMPARED = ("seeds", "track", "data.path", "save")
 """What makes no other experiment: which seeds there are, where they are logged, where the same data lie, when the state
 of a training is saved."""
@@ -109,7 +111,8 @@ def _check(folder: Path, seed: int, setting: Setting) -> None:
         raise UserError(f"--resume: {folder} is of other data: their SHA-256 is {there} there, {here} here. {remedy}")
     stages = Stages(setting.recipe, setting.data.training, seed, setting.device, Watcher())
     for part, now in (("teachers", stages.taught_by()), ("initialised_from", stages.initialised_from())):
-        if sorted(about.get(part, {}).values()) != sorted(now.values()):
+        then = about.get(part, {})
+        if not isinstance(then, dict) or sorted(map(str, then.values())) != sorted(now.values()):
             raise UserError(f"--resume: {folder}: the weights in {', '.join(now)} were others then. {remedy}")
 
 

@@ -12,28 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmsa_core import metrics
-from mmsa_core.components import Distiller, Masker
+from mmsa_core.components import Masker
 from mmsa_core.corpora.batching import batches, lengths_of, shuffled
 from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
-from mmsa_core.evaluation.asking import predict
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.recipes.recipe import Train
 from mmsa_core.tasks import NoTask, TaskBase
-from mmsa_core.training import nonfinite
+from mmsa_core.training import nonfinite, restoring, step_log
+from mmsa_core.training.complaints import complaints
 from mmsa_core.training.nonfinite import EVERY, ROLLBACKS, Guard, NonFinite
 from mmsa_core.training.optimization import Updates
-from mmsa_core.training.progress import Progress, Row
+from mmsa_core.training.progress import Progress
 from mmsa_core.training.saving import Saver
 from mmsa_core.training.teacher import Average, MovingAverage, Teacher
-from mmsa_core.training.terms import Terms, mean_loss
+from mmsa_core.training.terms import Terms
+from mmsa_core.training.validation import Validation
 from mmsa_core.training.watcher import Watcher
 from mmsa_core.types import Batch, Outputs
-
-PATIENCE = 3
-"""Epochs on end that a term must complain before the user is warned."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,8 @@ class Trainer:
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
         self.teacher, self.masker = teacher, masker
-        self.validation_masker = validation_masker or masker
         self.terms = terms or Terms()
+        self.validation = Validation(stage, task, train, seed, validation_masker or masker, teacher, self.terms)
         self.watcher = watcher or Watcher()
         self.updates = Updates(train, network, self.terms)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
@@ -98,20 +95,16 @@ class Trainer:
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
         measured = bool(self.terms.gradients_every) and self.progress.steps % self.terms.gradients_every == 0
         if measured:
-            logged |= {f"gradient/{label}": self._gradient(value) for label, value in weighted.items()}
+            logged |= {f"gradient/{n}": step_log.term_gradient(v, self.updates.parameters) for n, v in weighted.items()}
         rate = self.updates.set_rates(self.progress.steps, total_steps, self.progress.rollbacks)
         self.updates.add(total)
         if measured:
-            logged |= encoder_gradients(self.network)
-        for label, term in self.terms.modules.items():
-            assert isinstance(term, Distiller)
-            logged |= {f"{label}/{name}": value for name, value in term.observations.items()}
-        logged |= hidden_shares(batch, seen) if self.masker else {}
+            logged |= step_log.encoder_gradients(self.network)
+        logged |= step_log.observations(self.terms)
+        logged |= step_log.hidden_shares(batch, seen) if self.masker else {}
         self.progress.steps += 1
         meta = {"stage": self.stage, "step": self.progress.steps, "epoch": epoch, "lr": rate}
-        with torch.no_grad():
-            stacked = torch.stack([value.to(torch.float32) for value in logged.values()])
-        self.progress.pending.append((meta, tuple(logged), stacked))
+        self.progress.pending.append(step_log.pending(meta, logged))
         self.guard.add(self.progress.steps, batch.index, self.updates.largest)
         if update and self._fine(batch, epoch):
             self._update()
@@ -127,7 +120,7 @@ class Trainer:
         if bad is None:
             return True
         step, index = bad
-        rows = {row["step"]: row for row in self._rows()}
+        rows = {row["step"]: row for row in step_log.rows(self.progress.pending)}
         message = f"{self.stage}: {nonfinite.culprits(rows[step])} at step {step} (epoch {epoch})"
         ids = [self._ids[row] for row in index.tolist()] if self._ids else list(map(str, index.tolist()))
         message += f", in a batch of {len(ids)} samples: {nonfinite.named(ids)}"
@@ -197,13 +190,14 @@ class Trainer:
             now.epoch, now.batch, self._epoch_began = now.epoch + 1, 0, {}
             found = self.validate(valid)
             self.updates.validated(found["loss"])
-            value = self._criterion(found)
+            value = self.validation.criterion(found)
             if better := value < now.best_value or not now.best_epoch:
                 now.best, now.best_value, now.best_epoch = self._state(), value, now.epoch
             row = {"stage": self.stage, "epoch": now.epoch, "step": now.steps, "best": better}
             row |= {f"train/{name}": mean for name, mean in means.items()}
             self.watcher.epoch(self.stage, row | {f"valid/{name}": v for name, v in found.items()})
-            self._diagnose(means, now.complaints)
+            for warning in complaints(self.stage, self.terms, means, self._same, now.complaints):
+                self.watcher.warn(warning)
             patience = self.train.patience
             now.finished = now.epoch == self.train.epochs or bool(patience and now.epoch - now.best_epoch >= patience)
             if self.saver and (now.finished or self.saver.due(now.steps)):
@@ -219,7 +213,7 @@ class Trainer:
     def _roll_back(self, what: str) -> None:
         """Go back to where the epoch began, with the learning rates halved; or end the training."""
         if self.train.on_nonfinite == "stop" or self.progress.rollbacks == ROLLBACKS:
-            self.watcher.rows(self.stage, self._rows())
+            self.watcher.rows(self.stage, step_log.rows(self.progress.pending))
             saved = self.saver.load() if self.saver else None
             good = "no state was saved before it"
             if saved is not None and self.saver is not None:
@@ -284,7 +278,7 @@ class Trainer:
         self.updates.restore(state["updates"])
         for each, saved in zip(self._averages(), state["averages"], strict=True):
             each.load_state_dict(saved)
-        self.progress = Progress(**state["progress"])
+        self.progress = restoring.progress(state["progress"], self.network, self.terms.modules)
         self._epoch_began = state.get("epoch_began", self._epoch_began)
         device = next(self.network.parameters()).device
         self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
@@ -296,93 +290,27 @@ class Trainer:
 
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
-        draws = range(self.train.valid_draws if self.validation_masker else 1)
-        return metrics.average([self._measure(valid, Draw("valid", self.seed, n)) for n in draws])
+        return self.validation(self._kept(), valid)
 
-    def _measure(self, valid: Split, draw: Draw) -> dict[str, float | None]:
-        """Task loss and metrics for one draw; without a task the weighted sum of the terms."""
-        network = self.average.network if self.average is not None else self.network
-        masker = self.validation_masker
-        if isinstance(self.task, NoTask):
-            unseen = batches(valid, self.task, self.train.batch_size, lengths=lengths_of(valid, network))
-            seed = derive(self.seed, self.stage, "validation", draw.epoch)
-            return {"loss": mean_loss(network, self.teacher, self.terms, unseen, draw, masker, seed)}
-        logits, target = predict(network, valid, self.task, [draw], masker)
-        return {"loss": self.task.objective(logits, target).item(), **self.task.metrics(logits, target)}
-
-    def _criterion(self, found: Mapping[str, float | None]) -> float:
-        """What is minimised: losses and errors as they are, other metrics negated; undefined is worst."""
-        name = self.train.select
-        value = found[name]
-        if value is None or math.isnan(value):
-            return math.inf
-        return value if name in ("loss", "mae") else -value
+    def _kept(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights, where the recipe asks for one."""
+        return self.average.network if self.average is not None else self.network
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Copies of the weights of the network (or of its average) and of the terms."""
-        source = self.average.network if self.average is not None else self.network
+        """Copies of the weights of the network that is kept and of the terms."""
         network, terms = (
             {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-            for module in (source, self.terms.modules)
+            for module in (self._kept(), self.terms.modules)
         )
         return network, terms
 
-    def _gradient(self, value: Tensor) -> Tensor:
-        """Norm of one weighted term's gradient on the network."""
-        if not value.requires_grad:
-            return value.new_zeros(())
-        found = torch.autograd.grad(value, self.updates.parameters, retain_graph=True, allow_unused=True)
-        return nn.utils.get_total_norm([g for g in found if g is not None])
-
     def _flush(self) -> dict[str, float]:
         """Bring the epoch's logged scalars to the host at once; their means."""
-        rows = self._rows()
+        rows = step_log.rows(self.progress.pending)
         self.progress.pending.clear()
         self.watcher.rows(self.stage, rows)
-        series = {name: [row[name] for row in rows if name in row] for row in rows for name in row if "/" in name}
-        means = {name: nonfinite.mean(values) for name, values in sorted(series.items())}
-        for name in (n for n, values in series.items() if not all(map(math.isfinite, values))):
-            if name.partition("/")[0] not in ("loss", "weighted"):  # of those the guard has told
-                self.watcher.warn(f"{self.stage}: {name} is not finite in some steps, which its means leave out")
-        self._same = [n for n, values in series.items() if len(values) > 1 and min(values) == max(values)]
-        return {name: mean for name, mean in means.items() if mean is not None}
-
-    def _rows(self) -> list[Row]:
-        """What is pending, on the host."""
-        values = iter(torch.cat([stacked for _, _, stacked in self.progress.pending]).tolist())
-        return [meta | dict(zip(names, values, strict=False)) for meta, names, _ in self.progress.pending]
-
-    def _diagnose(self, means: Mapping[str, float], complaints: dict[str, int]) -> None:
-        """Warn, once, of a term that complained in `PATIENCE` epochs on end."""
-        for label, term in self.terms.modules.items():
-            assert isinstance(term, Distiller)
-            own = {name.removeprefix(f"{label}/"): v for name, v in means.items() if name.startswith(f"{label}/")}
-            message = term.diagnose(own)
-            complaints[label] = complaints.get(label, 0) + 1 if message else 0
-            if message and complaints[label] == PATIENCE:
-                self.watcher.warn(f"distillers.{label}: {message}")
-        silent = nonfinite.silent(means, self._same)
-        for name in [name for name in complaints if name not in self.terms.modules and name not in silent]:
-            del complaints[name]
-        for name, message in silent.items():
-            complaints[name] = complaints.get(name, 0) + 1
-            if complaints[name] == PATIENCE:
-                self.watcher.warn(f"{self.stage}: {message} in {PATIENCE} epochs on end")
-
-
-def encoder_gradients(network: Model) -> dict[str, Tensor]:
-    """Norm of what is summed of the objective's gradient on each encoder that learns."""
-    found = {}
-    for modality, encoder in network.encoders.items():
-        if gradients := [p.grad for p in encoder.parameters() if p.grad is not None]:
-            found[f"encoder_gradient/{modality}"] = nn.utils.get_total_norm(gradients)
-    return found
-
-
-def hidden_shares(batch: Batch, seen: Batch) -> dict[str, Tensor]:
-    """Share of each modality's observed frames that the masks of this step hid."""
-    shares = {}
-    for modality, before in batch.observed.items():
-        had = before.sum()
-        shares[f"hidden/{modality}"] = (had - seen.observed[modality].sum()) / had.clamp(min=1)
-    return shares
+        series = step_log.series(rows)
+        for name in step_log.partly_finite(series):
+            self.watcher.warn(f"{self.stage}: {name} is not finite in some steps, which its means leave out")
+        self._same = step_log.constant(series)
+        return step_log.means(series)

@@ -105,9 +105,9 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
     if saved:
         first = checkpoint.read_json(folder / "provenance.json")
-        about = first | {
-            "resumed": [*first.get("resumed", []), {"command": setting.command, "commit": about["commit"]}]
-        }
+        before = first.get("resumed", [])
+        again = {"command": setting.command, "commit": about["commit"]}
+        about = first | {"resumed": [*(before if isinstance(before, list) else [before]), again]}
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(log, setting.switches)
     if recipe.track.wandb is not None:

@@ -126,6 +126,9 @@ class Stages:
         if section.init is not None:
             run = earlier.folder(section.init.run, self.seed, "model.init")
             self.watcher.note(f"{role}: {initialise(network, run)}")
+            about = run / "provenance.json"
+            if about.is_file() and (said := sealed.altered(run, checkpoint.read_json(about))):
+                self.watcher.warn(f"model.init: {said}")
         network.fit_statistics(train, scale=self.recipe.data.normalize == "standard")
         return network
 

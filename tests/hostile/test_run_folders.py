@@ -77,6 +77,13 @@ def test_a_teacher_of_other_weights_is_noticed(run, make, tmp_path, capsys):
     assert CHANGED in " ".join(capsys.readouterr().out.split())
 
 
+def test_weights_to_start_from_that_were_altered_are_noticed(run, make, tmp_path, capsys):
+    altered_weights(run / "seed-1" / "student.safetensors")
+    model = make.tiny().model.model_dump() | {"init": {"run": str(run)}}
+    experiment.train(make.tiny(model=model), tmp_path / "tuned", CPU, "mmsa train", Display())
+    assert CHANGED in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", ["test_evaluations.jsonl", "answers", "student.safetensors", "embed", "metrics.jsonl"])
 def test_links_that_lead_out_are_refused(run, mmsa, tmp_path, name):
     outside = tmp_path / "outside"

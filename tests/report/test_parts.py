@@ -43,9 +43,10 @@ def test_series_over_seeds_end_where_the_first_seed_does():
     assert log.over_seeds(logs, "teacher", "valid/loss") is None
 
 
-def test_a_log_that_was_cut_off_is_named(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"stage": "student", "step": 1}) + "\n{")
-    with pytest.raises(UserError, match=r"metrics.jsonl, line 2: not JSON"):
+@pytest.mark.parametrize("torn", [b"{", b"7", b"[1]", b'{"best": true}', b'{"stage": "\xff'])
+def test_a_log_that_was_cut_off_is_named(tmp_path, torn):
+    (tmp_path / "metrics.jsonl").write_bytes(json.dumps({"stage": "student", "step": 1}).encode() + b"\n" + torn)
+    with pytest.raises(UserError, match=r"metrics.jsonl, line 2: expected a JSON object with a stage, found"):
         log.read(tmp_path)
 
 

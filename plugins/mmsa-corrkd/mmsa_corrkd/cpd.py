@@ -43,9 +43,10 @@ def category_prototype(
 
     .. math:: L_{CPD} = \frac1{NK} \sum_{i=1}^N \sum_{k=1}^K \|M^s_k(i) - M^t_k(i)\|_2
 
-    The norm of a number is its absolute value. A class that the batch lacks adds nothing to the sum.
+    The norm of a number is its absolute value. A class that the batch lacks adds nothing to the sum. Zero without a
+    sample.
     """
-    return (m_s - m_t).abs().sum() / (len(m_s) * classes)
+    return (m_s - m_t).abs().sum() / (max(len(m_s), 1) * classes)
 
 
 def _direction(x: Float[Tensor, "rows joint"]) -> Float[Tensor, "rows joint"]:

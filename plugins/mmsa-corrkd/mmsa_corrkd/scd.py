@@ -18,9 +18,11 @@ from mmsa_core.types import Batch, Outputs
 def distances(h_s: Float[Tensor, "batch joint"], h_t: Float[Tensor, "batch joint"]) -> Float[Tensor, "batch batch"]:
     """D_ij = ||H^s_i - H^t_j||_2; where two representations are equal the gradient is zero.
 
-    From the differences: torch's faster |a|^2 + |b|^2 - 2ab loses a small distance to rounding.
+    From the differences: torch's faster |a|^2 + |b|^2 - 2ab loses a small distance to rounding. Of half precision in
+    single, which torch's distance wants.
     """
-    return torch.cdist(h_s, h_t, compute_mode="donot_use_mm_for_euclid_dist")
+    wide = torch.promote_types(h_s.dtype, torch.float32)
+    return torch.cdist(h_s.to(wide), h_t.to(wide), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def others(distance: Float[Tensor, "batch batch"]) -> Bool[Tensor, "batch batch"]:

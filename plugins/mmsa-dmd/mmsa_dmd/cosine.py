@@ -11,9 +11,10 @@ from torch.autograd.function import once_differentiable
 def unit(x: Float[Tensor, "*shape"], dim: int, floor: float = 1e-12) -> Float[Tensor, "*shape"]:
     """X divided by its length along a dimension; with `floor` in the root zero stays zero, with a finite gradient.
 
-    1e-12 is that of torch's CosineEmbeddingLoss.
+    1e-12 is that of torch's CosineEmbeddingLoss. Half precision has neither floor: there it is taken in single.
     """
-    found: Tensor = _Unit.apply(x, dim, floor)  # type: ignore[no-untyped-call]
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    found: Tensor = _Unit.apply(wide, dim, floor)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -110,7 +110,8 @@ class GraphDistillation(Distiller):
         share = counted / counted.sum(dim=0).clamp(min=1)
         edge = softmax(self.scores(nodes), counted) * share
         found, weight = edge.sum(dim=0), torch.addcmul(edge, self.prior, share)
-        regularization = F.mse_loss(found, self.prior, reduction="sum") * self.config.regularization
+        expected = self.prior if len(counted) else found  # no sample has a mean edge to hold to a prior
+        regularization = F.mse_loss(found, expected, reduction="sum") * self.config.regularization
         logit = (self._distances(nodes.logits) * weight).sum() * self.config.logit_weight
         parts = {"regularization": regularization, "logit": logit}
         if self.counts_representations or not self.training:  # what does not count is measured in evaluation only
