@@ -58,11 +58,6 @@ NETWORKS = {
         {"name": "dmd.decoupled", **CROSSMODAL},
         SCORE,
     ),
-    "dmd of any length": (
-        {"text": {"name": "dmd.encoder", "padding": "same"}, "audio": {"name": "dmd.encoder", "padding": "same"}},
-        {"name": "dmd.decoupled", **CROSSMODAL, "hide": True, "reading": "pooled", "variant": "described"},
-        SCORE,
-    ),
 }
 
 
