@@ -6,12 +6,15 @@ dim = width of a representation, width = width of the prediction.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mmsa_core.components import Context
 
 Modality = str
 T = TypeVar("T")
@@ -75,7 +78,7 @@ class Encoded:
 class Outputs:
     """What every model returns and every distiller may read.
 
-    A fusion that exposes more returns a subclass with more fields.
+    A fusion that exposes more returns a subclass with more fields, which has an `example` of its own.
     """
 
     encoded: Mapping[Modality, Encoded]
@@ -84,6 +87,17 @@ class Outputs:
 
     def __repr__(self) -> str:
         return shapes(self)
+
+    @classmethod
+    def example(cls, batch: Batch, context: "Context", seed: int) -> "Outputs":
+        """Outputs that fit a batch, for the conformance kit; another seed gives other numbers.
+
+        A subclass takes these, `Outputs.example(batch, context, seed)`, and adds its fields, made of them: what
+        a sample gets depends on that sample's observed frames alone, and where nothing is observed stands zero.
+        """
+        from mmsa_core.testing.samples import outputs
+
+        return outputs(batch, context, seed)
 
 
 def shapes(found: object) -> str:
@@ -99,7 +113,7 @@ def shapes(found: object) -> str:
 
 
 def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
-    """Apply `function` to the tensors of equally built dataclasses and mappings, keeping their shape."""
+    """Apply `function` to the tensors of equally built dataclasses, mappings and tuples, keeping their shape."""
     if isinstance(first, Tensor):
         return function(first, *others)  # type: ignore[return-value]
     if is_dataclass(first):
@@ -110,6 +124,8 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
         return replace(first, **parts)  # type: ignore[type-var]
     if isinstance(first, Mapping):
         return {k: map_tensors(function, v, *(o[k] for o in others)) for k, v in first.items()}  # type: ignore[return-value,index]
+    if isinstance(first, tuple):
+        return tuple(map_tensors(function, *each) for each in zip(first, *others, strict=True))  # type: ignore[return-value]
     return first
 
 

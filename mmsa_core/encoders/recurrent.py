@@ -5,6 +5,8 @@ step at all. Padding follows the last frame in either direction, so nothing that
 this needs no packed sequences and no exchange with the host.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
+from mmsa_core.example import Example
 from mmsa_core.recording import recording
 from mmsa_core.types import Encoded, Modality
 
@@ -32,6 +35,10 @@ class RecurrentEncoder(Encoder):
         """Dropout between layers."""
         pooling: Literal["last", "mean"] = "last"
         """The state after the last observed frame (of each direction), or the mean over observed frames."""
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example(), Example({"cell": "lstm", "layers": 2, "bidirectional": True, "pooling": "mean"})]
 
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)

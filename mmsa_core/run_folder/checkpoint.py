@@ -109,7 +109,13 @@ def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> N
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors with a JSON description beside them."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    memory: set[int] = set()
+    for name, tensor in tensors.items():
+        x = tensor.detach().cpu().contiguous()
+        at = x.untyped_storage().data_ptr()
+        plain[name] = x.clone() if at in memory else x  # safetensors refuses tied weights: each name has its own
+        memory.add(at)
     with atomic(path) as temporary:
         temporary.write_bytes(save(plain, metadata={"mmsa": json.dumps({"format": FORMAT, **about})}))
 

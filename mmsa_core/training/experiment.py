@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,13 @@ def train(
     corpus: Corpus | None = None,
     processes: int | None = 1,
     resumed: bool = False,
+    origin: Mapping[str, str] | None = None,
 ) -> Path:
     """Train and evaluate every seed, on the recipe's data or on a corpus in memory; returns the experiment's folder.
 
     So many `processes` train seeds at once (None: as many as cores allow), but a corpus in memory is trained on in this
-    one. If `resumed`, what `out` holds of this experiment is kept, and the seeds that it lacks are trained.
+    one. If `resumed`, what `out` holds of this experiment is kept, and the seeds that it lacks are trained. Provenance
+    tells of the recipe's `origin`.
 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
@@ -56,7 +58,7 @@ def train(
     device, display = device or pick("auto"), display or Display()
     deterministic = algorithms(recipe.deterministic)
     with component_log.shown(display.warn), _going_on(folder, command), deterministic, Stop().heard() as stop:
-        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop)
+        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop, origin)
         for note in setting.data.notes:
             display.note(note)
         there = resume.finished(setting)

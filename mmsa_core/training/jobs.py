@@ -119,7 +119,7 @@ class Job:
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
-        about = (str(setting.device), setting.out, setting.command, by_hand.used(setting.recipe))
+        about = (str(setting.device), setting.out, setting.command, setting.origin, by_hand.used(setting.recipe))
         given = (recipe, seed, *about, output, message, locked)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
@@ -174,6 +174,7 @@ def work(
     device: str,
     out: Path,
     command: str,
+    origin: Mapping[str, str] | None,
     registered: Mapping[str, Mapping[str, str]],
     output: Connection,
     message: Connection,
@@ -196,7 +197,7 @@ def work(
             by_hand.register(registered)
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
-                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop, origin)
                 stop.patient = True
                 seed_run.run(setting, seed)
     except Interrupted:

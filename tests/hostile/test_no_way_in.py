@@ -54,6 +54,8 @@ ALLOWED = {
     ("mmsa_core/registry.py", "importlib"): "installed plugins: whoever installs a package has run its code already",
     ("mmsa_core/registry.py", "import_module"): "the module of the base classes, a literal",
     ("mmsa_core/registry.py", "from_string"): "entry points of installed distributions",
+    ("mmsa_core/plugins/installed.py", "from_string"): "looks whether an entry point is well-formed; loads nothing",
+    ("mmsa_core/plugins/naming.py", "importlib"): "whether there is a module of a name without dots; imports nothing",
     ("mmsa_core/encoders/pretrained.py", "importlib"): "optional libraries, by literals",
     ("mmsa_core/encoders/pretrained.py", "import_module"): "optional libraries, by literals",
 }
