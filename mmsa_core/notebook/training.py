@@ -10,6 +10,7 @@ from mmsa_core.devices import pick
 from mmsa_core.notebook.recipe import Given, recipe
 from mmsa_core.notebook.run import Run, load_run
 from mmsa_core.notebook.screens import display, threads_kept
+from mmsa_core.recipes import installed
 from mmsa_core.training import experiment
 
 
@@ -53,5 +54,6 @@ def train(
             corpus=corpus,
             processes=jobs,
             resumed=resume,
+            origin=installed.origin(Path(given)) if isinstance(given, str | PathLike) else None,
         )
     return load_run(folder, corpus=corpus)
