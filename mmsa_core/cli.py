@@ -15,6 +15,7 @@ from mmsa_core.commands.compare import compare
 from mmsa_core.commands.data import data
 from mmsa_core.commands.doctor import doctor
 from mmsa_core.commands.embed import embed
+from mmsa_core.commands.export import export
 from mmsa_core.commands.list import list_components
 from mmsa_core.commands.masks import masks
 from mmsa_core.commands.plugin import plugin
@@ -41,6 +42,7 @@ main.add_command(calibrate_command)
 main.add_command(data)
 main.add_command(doctor)
 main.add_command(embed)
+main.add_command(export)
 main.add_command(list_components)
 main.add_command(plugin)
 main.add_command(show)

@@ -11,11 +11,11 @@ Names are read from metadata; a class is imported when it is first asked for.
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import entrypoints
 
@@ -48,6 +48,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = f"mmsa.{kind}s"
         self._loaded: dict[str, type[T]] = {}
+        self.by_hand: dict[str, type[T]] = {}
+        """The classes that `register` was given, by name."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._loaded, *(claim.name for claim in metadata().claims[self.group])}))
@@ -72,7 +74,8 @@ class Registry(Generic[T]):
             return self._loaded[name]
         claim = self._claim(name)
         component = _imported(claim, f"{self.kind} '{name}' of {claim.owner}", self.base)
-        return self.register(name, component, owner=f"{claim.owner} ({claim.target}, {claim.file})")
+        self._loaded[name] = self._fitting(name, component, f"{claim.owner} ({claim.target}, {claim.file})")
+        return self._loaded[name]
 
     def described(self, name: str) -> Any:
         """The Config of the class registered as `name`, which has a JSON schema."""
@@ -86,13 +89,33 @@ class Registry(Generic[T]):
             raise UserError(f"{self.kind} '{name}' of {owner}: its Config has no JSON schema: {reason:.200}") from error
         return config
 
-    def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
-        """Register a class by hand, for notebooks and tests."""
+    @overload
+    def register(self, name: str) -> Callable[[type[T]], type[T]]: ...
+
+    @overload
+    def register(self, name: str, component: type[T]) -> type[T]: ...
+
+    def register(self, name: str, component: type[T] | None = None) -> type[T] | Callable[[type[T]], type[T]]:
+        """Register a class by hand, for notebooks and tests; without a class this is a decorator for one.
+
+        A class of the same name and module takes the place of the one before, as when a notebook's cell runs again.
+        """
+        if component is None:
+            return lambda decorated: self.register(name, decorated)
+        self._fitting(name, component, "this process")
+        known = self._loaded.get(name, component)
+        again = name in self.by_hand and _place(known) == _place(component)
+        if known is not component and not again:
+            raise UserError(f"{self.kind} '{name}' of this process is already {known!r}; choose another name")
+        if claims := [claim for claim in metadata().claims[self.group] if claim.name == name]:
+            owners = " and ".join(claim.owner for claim in claims)
+            raise UserError(f"{self.kind} '{name}' is of {owners}; choose another name, such as 'my.{name}'")
+        self._loaded[name] = self.by_hand[name] = component
+        return component
+
+    def _fitting(self, name: str, component: type[T], owner: str) -> type[T]:
         if defect := self.defect(component):
             raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} {defect}")
-        if self._loaded.get(name, component) is not component:
-            raise UserError(f"{self.kind} '{name}' of {owner} is already {self._loaded[name]!r}")
-        self._loaded[name] = component
         return component
 
     def defect(self, component: Any) -> str | None:
@@ -151,6 +174,11 @@ class Registry(Generic[T]):
             owners = " and ".join(f"{claim.owner} ({claim.file})" for claim in found)
             raise UserError(f"{self.kind} '{name}' is claimed by {owners}; uninstall one of them")
         return found[0]
+
+
+def _place(component: type[Any]) -> str:
+    """Where a class was defined."""
+    return f"{component.__module__}:{component.__qualname__}"
 
 
 def _imported(claim: Claim, what: str, base: Any) -> Any:

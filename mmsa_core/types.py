@@ -40,6 +40,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
     def present(self, modality: Modality) -> Bool[Tensor, " batch"]:
         """Samples of which at least one frame of `modality` is visible."""
         return self.observed[modality].any(dim=1)
@@ -62,6 +65,9 @@ class Encoded:
     observed: Bool[Tensor, "batch time"]
     pooled: Float[Tensor, "batch dim"]
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
     @property
     def present(self) -> Bool[Tensor, " batch"]:
         """Samples of which at least one step is visible."""
@@ -79,6 +85,9 @@ class Outputs:
     joint: Float[Tensor, "batch joint"]
     logits: Float[Tensor, "batch width"]
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
     @classmethod
     def example(cls, batch: Batch, context: "Context", seed: int) -> "Outputs":
         """Outputs that fit a batch, for the conformance kit; another seed gives other numbers.
@@ -89,6 +98,18 @@ class Outputs:
         from mmsa_core.testing.samples import outputs
 
         return outputs(batch, context, seed)
+
+
+def shapes(found: object) -> str:
+    """What a person wants to see of tensors: kinds and shapes, by name; no numbers."""
+    if isinstance(found, Tensor):
+        return f"{str(found.dtype).removeprefix('torch.')} {list(found.shape)}"
+    if isinstance(found, Mapping):
+        return f"{{{', '.join(f'{name}: {shapes(each)}' for name, each in found.items())}}}"
+    if is_dataclass(found):
+        parts = (f"{field.name}={shapes(getattr(found, field.name))}" for field in fields(found))
+        return f"{type(found).__name__}({', '.join(parts)})"
+    return repr(found)
 
 
 def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:

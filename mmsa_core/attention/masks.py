@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmsa_core.attention import positions
 from mmsa_core.attention.frames import Frames, last_frames, last_there
+from mmsa_core.recording import uncached
 
 HIDDEN = -1e30
 """Score of a hidden key: finite, so that a query all of whose keys are hidden has weights, which are then not used."""
@@ -33,7 +34,7 @@ def scores(
     """What is added to the scores: [T, K], or where keys are hidden [stack * batch, 1, T, K]."""
     time = x.x.shape[2]
     if there is None:
-        return positions.causal(time, keys, x.x.device, x.x.dtype) if causal else None
+        return uncached(positions.causal)(time, keys, x.x.device, x.x.dtype) if causal else None
     hidden = x.x.new_zeros(there.shape).masked_fill_(~there, lowest(x.x.dtype)).view(-1, 1, 1, keys)
     if not causal:
         return hidden.expand(-1, -1, time, -1)

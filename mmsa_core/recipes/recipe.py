@@ -293,3 +293,17 @@ class Recipe(Closed):
     log: Log = Log()
     save: Save = Save()
     track: Track = Track()
+
+    def __repr__(self) -> str:
+        """In one line; `recipe_file.dump` has all of it."""
+        encoders = ", ".join(f"{m}: {config.name}" for m, config in self.model.encoders.items())
+        terms = ", ".join(f"{label}: {config.name}" for label, config in self.distillers.items()) or "none"
+        masker = self.masker.name if self.masker else "none"
+        return (
+            f"<Recipe {self.name}: data {self.data.name}; task {self.task.kind}; {encoders}; fusion "
+            f"{self.model.fusion.name}; teacher {self.teacher.kind}; masker {masker}; terms {terms}; "
+            f"seeds {', '.join(map(str, self.seeds))}>"
+        )
+
+    def __str__(self) -> str:
+        return repr(self)

@@ -25,7 +25,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import ModelSection, Recipe
-from mmsa_core.run_folder import sealed
+from mmsa_core.run_folder import by_hand, sealed
 from mmsa_core.tasks import NoTask
 from mmsa_core.types import Modality
 
@@ -170,7 +170,12 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
 def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Rebuild the student of one run folder; nothing in the folder is executed."""
     sealed.check(folder)
-    recipe = recipe_file.load(folder / "recipe.yaml", overrides)
+    try:
+        recipe = recipe_file.load(folder / "recipe.yaml", overrides)
+    except UserError as error:
+        if (folder / "provenance.json").is_file() and (said := by_hand.missing(_provenance(folder), folder)):
+            raise UserError(said) from error
+        raise
     model, channels, lengths = load_model(folder / "student.safetensors", recipe.model, recipe)
     return Loaded(
         folder,
@@ -179,8 +184,12 @@ def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
         channels,
         lengths,
         read_json(folder / "results.json"),
-        read_json(folder / "provenance.json"),
+        _provenance(folder),
     )
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "provenance.json")
 
 
 def load_model(

@@ -14,7 +14,7 @@ from mmsa_core import registry
 from mmsa_core.corpora.data import Data
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
-from mmsa_core.run_folder import source
+from mmsa_core.run_folder import by_hand, source
 
 
 def provenance(
@@ -32,6 +32,7 @@ def provenance(
         "data_converted_from_sha256": data.origin,
         "splits": {name: len(split) for name, split in data.splits.items()},
         "versions": versions(),
+        **({by_hand.KEY: own} if (own := by_hand.used(recipe)) else {}),
         "commit": commit,
         "uncommitted_changes": dirty,
         "uncommitted_sha256": changes,

@@ -49,7 +49,7 @@ def nodes_of(x: Mapping[Modality, Node], names: tuple[Modality, ...]) -> Nodes:
     return Nodes(names, torch.stack(logits, dim=1), torch.stack(representation, dim=1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Disentangled(Outputs):
     """Each modality's projected sequence (`encoded[m].sequence`) taken apart and put together again."""
 
@@ -96,7 +96,7 @@ def shares(outputs: Disentangled, members: Sequence[Modality]) -> Float[Tensor, 
     return real / real.sum(dim=(0, 2), keepdim=True).clamp(min=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decoupled(Disentangled):
     """With the predictions of each branch."""
 
