@@ -3,8 +3,8 @@
 python bench/scale.py [--quick] [--threads N] [--rounds N] [--json FILE]
 
 Measured: a step of `recipes/corrkd.yaml` (student, cached teacher, all three terms) while one size changes at a time,
-in rounds that alternate; and SCD by itself in large batches, each in a process of its own, whose peak memory is told. The
-exponent is the slope of log time over log size between the two largest sizes: 1 is linear, 2 quadratic.
+in rounds that alternate; and SCD by itself in large batches, each in a process of its own, whose peak memory is told.
+The exponent is the slope of log time over log size between the two largest sizes: 1 is linear, 2 quadratic.
 
 Estimated, not measured: an epoch over more samples, as its number of steps times the measured step.
 """

@@ -9,11 +9,11 @@ import time
 
 import torch
 from measure import peak_mebibytes
+from mmsa_corrkd import blocks
+from mmsa_corrkd.scd import SampleContrastive
 
 from mmsa_core import testing
 from mmsa_core.tasks import Bins
-from mmsa_corrkd import blocks
-from mmsa_corrkd.scd import SampleContrastive
 
 DIM = 40
 
