@@ -36,13 +36,27 @@ class Exported:
         """The outputs by name, for features [batch, frames, width] and masks [batch, frames] of every modality.
 
         A modality that is not given is missing in every sample.
+
+        Raises:
+            UserError: for names or shapes that are not its own.
         """
+        if not features or set(features) != set(observed) or set(features) - set(self.modalities):
+            named = " and ".join(", ".join(map(repr, given)) or "nothing" for given in (features, observed))
+            raise UserError(
+                f"{self.path}: expected features and masks of the same modalities, among "
+                f"{', '.join(self.modalities)}; found {named}"
+            )
         size = len(next(iter(features.values())))
         x, seen = {}, {}
         for m in self.modalities:
             width = self.about["modalities"][m]["width"]
             x[m] = np.asarray(features.get(m, np.zeros((size, 1, width))), dtype=np.float32)
             seen[m] = np.asarray(observed.get(m, np.zeros(x[m].shape[:2])), dtype=bool)
+            if x[m].ndim != 3 or x[m].shape[0] != size or x[m].shape[2] != width or seen[m].shape != x[m].shape[:2]:
+                raise UserError(
+                    f"{self.path}: '{m}' has features {list(x[m].shape)} and a mask {list(seen[m].shape)}; expected "
+                    f"[{size}, frames, {width}] and [{size}, frames]"
+                )
         return dict(zip(self.about["outputs"], self._run(x, seen), strict=True))
 
 

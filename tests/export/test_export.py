@@ -49,7 +49,16 @@ def test_the_file_describes_itself(mmsa, run, tmp_path):
     about = json.loads(session.get_modelmeta().custom_metadata_map["mmsa"])
     assert (about["run"]["name"], about["run"]["seed"], about["calibration"]) == ("tiny", 2, None)
     assert about["task"]["kind"] == "bins"
-    assert repr(mmsa_core.load_exported(tmp_path / "two.onnx")).startswith("<Exported two.onnx: tiny, reads text ")
+    student = mmsa_core.load_exported(tmp_path / "two.onnx")
+    assert repr(student).startswith("<Exported two.onnx: tiny, reads text ")
+    x, seen = np.zeros((2, 3, widths["text"])), np.ones((2, 3), dtype=bool)
+    assert student({"text": x}, {"text": seen})["prediction"].shape == (2,)
+    for features, observed in [({"txt": x}, {"txt": seen}), ({"text": x}, {}), ({}, {})]:
+        with pytest.raises(mmsa_core.UserError, match="of the same modalities, among text, audio; found"):
+            student(features, observed)
+    for features, observed in [(x[..., 1:], seen), (x, seen[:1]), (x[0], seen[0])]:
+        with pytest.raises(mmsa_core.UserError, match=r"'text' has features .* and a mask .*; expected"):
+            student({"text": features}, {"text": observed})
 
 
 def test_what_is_asked_for_wrongly_is_refused(mmsa, run, tmp_path):
