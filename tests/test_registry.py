@@ -120,6 +120,11 @@ def test_an_unknown_name_suggests_and_lists(table, name, meant):
     assert all(known in message.split("Known:")[1] for known in table)
 
 
+def test_a_name_that_two_know_is_suggested_once():
+    assert registry.suggestions("rcd", ["corrkd.rcd", "corrkd.rcd"]) == " Did you mean 'corrkd.rcd'?"
+    assert registry.suggestions("corrkd.rdc", ["corrkd.rcd", "corrkd.rcd"]) == " Did you mean 'corrkd.rcd'?"
+
+
 def test_a_name_like_no_other_gets_no_suggestion():
     with pytest.raises(UserError, match="unknown fusion 'zzzzzz'") as caught:
         registry.fusions.get("zzzzzz")
