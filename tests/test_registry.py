@@ -168,6 +168,13 @@ def test_a_malformed_file_is_reported_and_skipped(install, text, name):
     assert "warning" not in result.stdout
 
 
+def test_a_group_that_does_not_exist_is_reported(install):
+    install("[mmsa.distiller]\nx.term = x.term:Term\n")
+    (problem,) = registry.metadata().problems
+    assert problem.startswith("mmsa-broken 0.3: there is no group [mmsa.distiller]; there are mmsa.encoders, ")
+    everything_else_works()
+
+
 def test_a_stranger_without_our_groups_is_left_alone(install):
     install("[console_scripts\nx = y:Z\n", name="unrelated")
     assert not registry.metadata().problems
