@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmsa_core.attention.heads import check_heads
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
+from mmsa_core.recording import recording
 from mmsa_core.types import Encoded, Modality
 
 
@@ -58,7 +59,7 @@ class TransformerEncoder(Encoder):
             x = x + sinusoid(x)
         # Attention over nothing is NaN: a sample without any frame attends everywhere, and is zeroed below.
         hidden = ~observed & observed.any(dim=1, keepdim=True)
-        if len(x):  # torch's attention cannot tell the shape of nothing
+        if recording() or len(x):  # torch's attention cannot tell the shape of nothing
             x = self.layers(x, src_key_padding_mask=hidden)
         x = masked.fill(x, observed)
         return Encoded(sequence=x, observed=observed, pooled=masked.mean(x, observed))
