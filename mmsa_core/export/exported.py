@@ -60,18 +60,24 @@ class Exported:
         return dict(zip(self.about["outputs"], self._run(x, seen), strict=True))
 
 
-def load_exported(path: Path | str) -> Exported:
-    """Read an ONNX or pt2 file that `mmsa export` wrote.
+def load_exported(path: Path | str, trusted: bool = False) -> Exported:
+    """Read an ONNX or pt2 file that `mmsa export` wrote; of a pt2 file whoever made it must be `trusted`.
 
     Raises:
         UserError: for another file.
     """
     path = Path(path)
-    return opened(path, "pt2" if path.suffix == ".pt2" else "onnx")
+    form: Format = "pt2" if path.suffix == ".pt2" else "onnx"
+    if form == "pt2" and not trusted:
+        raise UserError(
+            f"{path}: torch runs what whoever wrote a pt2 file put into it; if that was you, or somebody you trust: "
+            "load_exported(..., trusted=True). An ONNX file of the same run is read without that"
+        )
+    return opened(path, form)
 
 
 def opened(path: Path, form: Format) -> Exported:
-    """Read a file of a format, whatever its name."""
+    """Read a file of a format, whatever its name; one of pt2 can run code."""
     try:
         text, run = _pt2(path) if form == "pt2" else _onnx(path)
         about = json.loads(text)
