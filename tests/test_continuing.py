@@ -66,6 +66,16 @@ def test_the_bytes_of_one_that_was_never_killed_and_the_seeds_that_it_never_bega
     assert len(about["resumed"]) == 1
 
 
+def test_other_conditions_are_said_and_kept(mmsa, killed):
+    path = killed / "seed-2" / "provenance.json"
+    first = json.loads(path.read_text())
+    path.write_text(json.dumps(first | {"versions": first["versions"] | {"torch": "2.0.0"}}))
+    done = mmsa("resume", killed, "--jobs", "1")
+    changed = f"versions torch: 2.0.0 then, {first['versions']['torch']} now"
+    assert f"going on under other conditions, so numbers may differ: {changed}" in flat(done.output)
+    assert changed in json.loads(path.read_text())["resumed"][0]["otherwise"]
+
+
 def test_what_is_finished_is_left_alone(mmsa, whole, tmp_path, monkeypatch):
     copy = shutil.copytree(whole, tmp_path / "out")
     monkeypatch.setattr(seed_run, "prepare", lambda *_: pytest.fail("the data were read"))

@@ -57,9 +57,21 @@ def atomic(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.chmod(name, 0o666 & ~umask())
             os.replace(name, path)
+            _synced(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _synced(folder: Path) -> None:
+    """Have what a folder lists survive a power cut too, where the system can say so of a folder."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

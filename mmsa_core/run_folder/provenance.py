@@ -16,6 +16,12 @@ from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.run_folder import by_hand, source
 
+CAUSES = (
+    *("data_sha256", "teachers", "initialised_from", "versions", "commit", "uncommitted_sha256"),
+    *("threads", "device", "cpu", "platform"),
+)
+"""What provenance says that numbers depend on, the likeliest reason first."""
+
 
 def provenance(
     recipe: Recipe, seed: int, data: Data, device: torch.device, command: str, origin: Mapping[str, str] | None = None
@@ -57,3 +63,17 @@ def device_kind(about: Mapping[str, Any]) -> str:
     """The device that provenance is of, as `--device` has it; auto where it says none."""
     named = about.get("device")
     return "auto" if named is None else "cpu" if named == "cpu" else "cuda"
+
+
+def causes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What numbers depend on and was otherwise, or was not noted."""
+    lines = []
+    for key in CAUSES:
+        one, other = then.get(key), now.get(key)
+        parts = one if isinstance(one, dict) else {"": one}
+        others = other if isinstance(other, dict) else {"": other}
+        for name in dict.fromkeys((*parts, *others)):
+            if parts.get(name) != others.get(name):
+                label = f"{key} {name}".strip()
+                lines.append(f"{label}: {parts.get(name) or 'none'} then, {others.get(name) or 'none'} now")
+    return lines

@@ -22,11 +22,6 @@ FILES = (
     *("results.json", "predictions.csv"),
 )
 """What must be the same, the first to differ first."""
-CAUSES = (
-    *("data_sha256", "teachers", "initialised_from", "versions", "commit", "uncommitted_sha256"),
-    *("threads", "device", "cpu", "platform"),
-)
-"""What provenance says that numbers depend on, the likeliest reason first."""
 MOST_THREADS = 1024
 """That a provenance is believed to have run on: somebody may have written another number."""
 
@@ -106,18 +101,6 @@ def _verdict(seed: int, then: Path, now: Path, about: dict[str, Any]) -> Verdict
     there = [name for name in FILES if (then / name).is_file() or (now / name).is_file()]
     found = [(name, first_difference(then / name, now / name)) for name in there]
     differences = tuple(f"{name}: {difference}" for name, difference in found if difference)
-    return Verdict(seed, tuple(there), differences, tuple(causes(about, checkpoint.read_json(now / "provenance.json"))))
-
-
-def causes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What numbers depend on and was otherwise, or was not noted."""
-    lines = []
-    for key in CAUSES:
-        one, other = then.get(key), now.get(key)
-        parts = one if isinstance(one, dict) else {"": one}
-        others = other if isinstance(other, dict) else {"": other}
-        for name in dict.fromkeys((*parts, *others)):
-            if parts.get(name) != others.get(name):
-                label = f"{key} {name}".strip()
-                lines.append(f"{label}: {parts.get(name) or 'none'} then, {others.get(name) or 'none'} now")
-    return lines
+    return Verdict(
+        seed, tuple(there), differences, tuple(provenance.causes(about, checkpoint.read_json(now / "provenance.json")))
+    )

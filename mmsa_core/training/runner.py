@@ -211,7 +211,7 @@ class Trainer:
             for warning in complaints(self.stage, self.terms, means, self._same, now.complaints):
                 self.watcher.warn(warning)
             patience = self.train.patience
-            now.finished = now.epoch == self.train.epochs or bool(patience and now.epoch - now.best_epoch >= patience)
+            now.finished = now.epoch >= self.train.epochs or bool(patience and now.epoch - now.best_epoch >= patience)
             if self.saver and (now.finished or self.saver.due(now.steps)):
                 self.saver.save(self.state())
         if math.isinf(now.best_value):

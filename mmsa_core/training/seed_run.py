@@ -109,7 +109,10 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     if saved:
         first = checkpoint.read_json(folder / "provenance.json")
         before = first.get("resumed", [])
-        again = {"command": setting.command, "commit": about["commit"]}
+        otherwise = provenance.causes(first, about)
+        if otherwise:
+            setting.display.warn(f"going on under other conditions, so numbers may differ: {'; '.join(otherwise)}")
+        again = {"command": setting.command, "commit": about["commit"], "otherwise": otherwise}
         about = first | {"resumed": [*(before if isinstance(before, list) else [before]), again]}
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(log, setting.switches)
