@@ -132,7 +132,7 @@ def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _references(setting: Setting) -> dict[str, dict[str, float | None]]:
-    if isinstance(setting.recipe.task, NoTask):
+    if isinstance(setting.recipe.task, NoTask) or not setting.recipe.evaluate.test:
         return {}
     return references(setting.recipe.task, setting.data.splits["train"], setting.data.splits["test"])
 
