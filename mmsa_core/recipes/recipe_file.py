@@ -24,17 +24,23 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: with every defect's file, line, key path and, where there is one, a suggestion.
     """
+    data, origin = read(path)
+    return build(data, overrides, str(path), origin)
+
+
+def read(path: Path, what: str = "recipe") -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """What a YAML file says, not yet validated, and file and line of each key."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot read the {what} {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"cannot read the recipe {path}: not a text file in UTF-8 ({error})") from error
+        raise UserError(f"cannot read the {what} {path}: not a text file in UTF-8 ({error})") from error
     data, lines = recipe_yaml.read(text, str(path))
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
-        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {found}")
-    return build(data, overrides, str(path), {where: f"{path}:{line}" for where, line in lines.items()})
+        raise UserError(f"{path}: a {what} is a mapping of keys to values, found {found}")
+    return data, {where: f"{path}:{line}" for where, line in lines.items()}
 
 
 def build(
@@ -56,23 +62,24 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
     if not equals or not all(key.split(".")) or not key.isprintable():
         raise UserError(f"--set {override}: expected key=value, for example --set train.lr=1e-4")
     value, _ = recipe_yaml.read(text, f"--set {override}")
+    put(data, key, value, f"--set {override}", origin)
+
+
+def put(data: dict[str, Any], key: str, value: Any, where: str, origin: dict[KeyPath, str]) -> None:
+    """Set one dotted key, as `apply` does; `where` says in errors who did it."""
     *parents, last = key.split(".")
     node = data
     for depth, parent in enumerate(parents, start=1):
         inner = node.get(parent)
         if inner is None:
-            inner, origin[tuple(parents[:depth])] = {}, f"--set {override}"
+            inner, origin[tuple(parents[:depth])] = {}, where
         if not isinstance(inner, dict):
-            raise UserError(
-                f"--set {override}: {'.'.join(parents[:depth])} is {inner!r}, which has no keys; set it as a whole"
-            )
+            raise UserError(f"{where}: {'.'.join(parents[:depth])} is {inner!r}, which has no keys; set it as a whole")
         node[parent] = dict(inner)  # an alias (*name) elsewhere in the file keeps its value
         node = node[parent]
     if value is None and (what := REMOVABLE.get(tuple(parents))):
         if last not in node:
-            raise UserError(
-                f"--set {override}: there is no {what} '{last}' to remove; found: {', '.join(node) or 'none'}"
-            )
+            raise UserError(f"{where}: there is no {what} '{last}' to remove; found: {', '.join(node) or 'none'}")
         del node[last]
         return
     fields = _fields(parents, last, value)
@@ -82,7 +89,7 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
     path = tuple(key.split("."))
     for known in [known for known in origin if known[: len(path)] == path]:
         del origin[known]
-    origin[path] = f"--set {override}"
+    origin[path] = where
 
 
 def _fields(parents: Sequence[str], last: str, value: Any) -> Collection[str] | None:

@@ -1,0 +1,53 @@
+"""Sweeps as YAML files: reading, with errors that say file, line and key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mmsa_core.errors import UserError
+from mmsa_core.recipes import recipe_file
+from mmsa_core.recipes.recipe_defects import describe
+from mmsa_core.recipes.recipe_yaml import KeyPath
+from mmsa_core.sweeps.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A sweep with the recipe that it starts from, as it is written, and where each key stands."""
+
+    sweep: Sweep
+    origin: Mapping[KeyPath, str]
+    recipe: Mapping[str, Any]
+    recipe_origin: Mapping[KeyPath, str]
+    recipe_name: str
+
+    def where(self, *path: str) -> str:
+        """File and line of a key of the sweep."""
+        return next(self.origin[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.origin)
+
+
+def load(path: Path) -> Loaded:
+    """The sweep of a YAML file.
+
+    Raises:
+        UserError: with every defect's file, line, key path and, where there is one, a suggestion.
+    """
+    data, origin = recipe_file.read(path, "sweep")
+    try:
+        sweep = Sweep.model_validate(data)
+    except ValidationError as error:
+        raise UserError(describe(error, data, origin, str(path))) from error
+    recipe = path.parent / sweep.recipe.expanduser()
+    if not recipe.is_file():
+        raise UserError(f"{origin['recipe',]}: recipe: there is no file {recipe}; the path is from the sweep's folder")
+    base, places = recipe_file.read(recipe)
+    return Loaded(sweep, {(): str(path), **origin}, base, places, str(recipe))
+
+
+def dump(sweep: Sweep) -> str:
+    """The filled sweep as YAML."""
+    return yaml.safe_dump(sweep.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
