@@ -95,10 +95,12 @@ def train(
     """Train RECIPE for every seed and evaluate it."""
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
-    from mmsa_core.recipes import recipe_file
+    from mmsa_core.recipes import installed, recipe_file
     from mmsa_core.training import experiment
 
     found = recipe_file.load(recipe, with_seeds(recipe, overrides, seeds))
     display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
-    folder = experiment.train(found, out, pick(device), line, display, processes=jobs, resumed=resume)
+    folder = experiment.train(
+        found, out, pick(device), line, display, processes=jobs, resumed=resume, origin=installed.origin(recipe)
+    )
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """Recipes as YAML files: reading, `--set` overrides, and errors that say file, line, key and remedy."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mmsa_core import registry
 from mmsa_core.errors import UserError
-from mmsa_core.recipes import recipe_yaml
+from mmsa_core.recipes import installed, recipe_yaml
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.recipes.recipe_defects import KINDS, describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
@@ -19,21 +19,25 @@ REMOVABLE = {("distillers",): "term", ("model", "encoders"): "modality"}
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a YAML file; each override is `dotted.key=value`, the value in YAML.
+    """The recipe of a YAML file, or of an installed one's name; each override is `dotted.key=value`, the value in YAML.
 
     Raises:
         UserError: with every defect's file, line, key path and, where there is one, a suggestion.
     """
-    data, origin = read(path)
+    path = installed.located(path)
+    data, origin = read(path, hint=installed.hint)
     return build(data, overrides, str(path), origin)
 
 
-def read(path: Path, what: str = "recipe") -> tuple[dict[str, Any], dict[KeyPath, str]]:
-    """What a YAML file says, not yet validated, and file and line of each key."""
+def read(
+    path: Path, what: str = "recipe", hint: Callable[[Path], str] = lambda _: ""
+) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """What a YAML file says, not yet validated, and file and line of each key; `hint` helps where there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise UserError(f"cannot read the {what} {path}: {reason}{hint(path)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"cannot read the {what} {path}: not a text file in UTF-8 ({error})") from error
     data, lines = recipe_yaml.read(text, str(path))

@@ -88,7 +88,8 @@ class Sweep(Closed):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Names the default folder and the group at W&B."""
     recipe: Path
-    """The recipe that trials differ from in the keys of `space` alone; from the sweep file's folder."""
+    """The recipe that trials differ from in the keys of `space` alone; a path from the sweep file's folder, or an
+    installed recipe's name."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Other values of the recipe for all trials, as `--set` gives them: dotted key to value."""
     space: Annotated[Space, Field(min_length=1)]

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mmsa_core.errors import UserError
-from mmsa_core.recipes import recipe_file
+from mmsa_core.recipes import installed, recipe_file
 from mmsa_core.recipes.recipe_defects import describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
 from mmsa_core.sweeps.sweep import Sweep
@@ -41,11 +41,23 @@ def load(path: Path) -> Loaded:
         sweep = Sweep.model_validate(data)
     except ValidationError as error:
         raise UserError(describe(error, data, origin, str(path))) from error
-    recipe = path.parent / sweep.recipe.expanduser()
-    if not recipe.is_file():
-        raise UserError(f"{origin['recipe',]}: recipe: there is no file {recipe}; the path is from the sweep's folder")
+    recipe = _base(path, sweep.recipe, origin["recipe",])
     base, places = recipe_file.read(recipe)
     return Loaded(sweep, {(): str(path), **origin}, base, places, str(recipe))
+
+
+def _base(path: Path, named: Path, where: str) -> Path:
+    """The file of the recipe that a sweep starts from."""
+    beside = path.parent / named.expanduser()
+    if beside.is_file():
+        return beside
+    try:
+        found = installed.located(named)
+    except UserError as error:
+        raise UserError(f"{where}: recipe: {error}") from error
+    if not found.is_file():
+        raise UserError(f"{where}: recipe: there is no file {beside}; the path is from the sweep's folder")
+    return found
 
 
 def dump(sweep: Sweep) -> str:

@@ -16,6 +16,7 @@ from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.execution.executor import Failure
 from mmsa_core.execution.local import Job, Local, cores
 from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.run_folder import by_hand
 from mmsa_core.run_folder.lock import Handed
 from mmsa_core.training import component_log, resume, seed_run
 from mmsa_core.training.deterministic import algorithms
@@ -53,8 +54,14 @@ def run(setting: Setting, seeds: Sequence[int], at_once: int, locked: Handed | N
             while waiting and len(running) < at_once and not failures:
                 seed = waiting.pop(0)
                 setting.display.seed(seed, setting.recipe.seeds)
-                given = (described, seed, str(setting.device), setting.out, setting.command)
-                running[seed] = executor.start(work, given, f"seed {seed}", locked)
+                about = (
+                    str(setting.device),
+                    setting.out,
+                    setting.command,
+                    setting.origin,
+                    by_hand.used(setting.recipe),
+                )
+                running[seed] = executor.start(work, (described, seed, *about), f"seed {seed}", locked)
             executor.wait(running.values(), PERIOD)
             for seed, job in list(running.items()):
                 ended = job.ended()  # asked before reading: then nothing more can come
@@ -92,13 +99,22 @@ def failed(failures: Mapping[int, Failure], setting: Setting) -> UserError:
     return UserError("\n".join(lines))
 
 
-def work(recipe: dict[str, Any], seed: int, device: str, out: Path, command: str) -> None:
+def work(
+    recipe: dict[str, Any],
+    seed: int,
+    device: str,
+    out: Path,
+    command: str,
+    origin: Mapping[str, str] | None,
+    registered: Mapping[str, Mapping[str, str]],
+) -> None:
     """What the process of a seed does."""
     display = Display()
     with component_log.shown(display.warn), Stop().heard() as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
+        by_hand.register(registered)
         found = Recipe.model_validate(recipe)
         with algorithms(found.deterministic):
-            setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+            setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop, origin)
             stop.patient = True
             seed_run.run(setting, seed)
