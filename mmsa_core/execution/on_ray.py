@@ -75,7 +75,7 @@ class Job:
         except ray.exceptions.RayTaskError as error:
             return Failure(" ".join(str(error.cause).split()), str(error))
         except ray.exceptions.RayError as error:  # its process or its machine is gone
-            first = str(error).strip().splitlines()[0]
+            first = str(error).strip().splitlines()[0].rstrip(".")
             return Failure(f"its ray worker ended: {first}", crashed=True)
         self.interrupted = ended.interrupted
         return ended.failure

@@ -28,7 +28,7 @@ def chosen(loaded: Loaded, params: Mapping[str, Scalar]) -> Recipe:
     given |= {("space", key): value_of(loaded.sweep.space[key], known) for key, known in params.items()}
     data, origin = dict(loaded.recipe), dict[KeyPath, str](loaded.recipe_origin)
     for (section, key), value in given.items():
-        recipe_file.put(data, key, value, f"{loaded.where(section, key)}: {section}: {key}", origin)
+        recipe_file.put(data, key, value, f"{loaded.where(section, key)}: {section}", origin)
     return recipe_file.validate(data, origin, loaded.recipe_name)
 
 
@@ -62,9 +62,10 @@ def check(loaded: Loaded, device: torch.device, display: Display) -> Recipe:
             setting = seed_run.prepare(recipe, device, Path(), "", display, same)
             experiment.rehearse(setting, recipe.seeds[:1])
         except UserError as error:
-            if not params:
+            said = str(error)
+            if not params or said.startswith(where.partition(": ")[0]):
                 raise
-            raise UserError(f"{where}: {error}") from error
+            raise UserError(f"{where}: {said}") from error
         if not params:
             _check_objective(loaded, setting)
     return base

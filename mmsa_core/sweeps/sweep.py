@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from mmsa_core.closed import Closed
-from mmsa_core.sweeps.space import Float, Int, Space
-
-FIXED = ("name", "seeds", "evaluate", "log", "save", "track")
-"""Sections that decide nothing about a network, or how it is judged."""
+from mmsa_core.sweeps.space import Space
 
 
 class Objective(Closed):
@@ -107,32 +104,3 @@ class Sweep(Closed):
     """After so many trials in a row that fail the sweep ends."""
     restarts: NonNegativeInt = 2
     """How often a trial goes on whose process was killed, or whose machine was lost."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Sweep":
-        keys = list(self.space)
-        for key in keys:
-            if key.split(".")[0] in FIXED:
-                raise ValueError(f"space: {key} decides nothing about a network, or how it is judged; leave it out")
-            if (inner := next((other for other in keys if other.startswith(f"{key}.")), None)) is not None:
-                raise ValueError(f"space: {inner} lies within {key}; give one of them, with whole sections as choices")
-        masks = next((key for key in keys if key.split(".")[0] == "masker"), None)
-        if self.objective.under == "masks" and masks:
-            raise ValueError(
-                f"space: {masks} changes the masks that the objective is measured under, so that trials are not "
-                "compared on the same; set objective: {under: complete, metric: ...}"
-            )
-        if self.objective.under == "complete" and self.objective.metric == "loss":
-            raise ValueError("objective: under complete data a metric is measured, not the loss; name one")
-        if self.objective.under == "complete" and self.pruner.kind != "none":
-            raise ValueError("pruner: epochs are validated under the masks, which objective.under: complete is not")
-        if self.objective.metric == "loss" and (task := next((k for k in keys if k.split(".")[0] == "task"), None)):
-            raise ValueError(f"space: {task} changes what the loss is; name another objective.metric")
-        if not isinstance(self.sampler, Grid):
-            if self.trials is None:
-                raise ValueError("trials: required, unless sampler.kind is grid")
-        elif bare := [k for k, d in self.space.items() if isinstance(d, Float) and d.step is None]:
-            raise ValueError(f"space: {bare[0]}: a grid needs a step, or choices")
-        elif log := [k for k, d in self.space.items() if isinstance(d, Int) and d.log]:
-            raise ValueError(f"space: {log[0]}: a grid knows no log; give the values as choices")
-        return self

@@ -12,6 +12,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.recipes import installed, recipe_file
 from mmsa_core.recipes.recipe_defects import describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
+from mmsa_core.sweeps import contradictions
 from mmsa_core.sweeps.sweep import Sweep
 
 
@@ -27,7 +28,7 @@ class Loaded:
 
     def where(self, *path: str) -> str:
         """File and line of a key of the sweep."""
-        return next(self.origin[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.origin)
+        return where(self.origin, *path)
 
 
 def load(path: Path) -> Loaded:
@@ -41,9 +42,17 @@ def load(path: Path) -> Loaded:
         sweep = Sweep.model_validate(data)
     except ValidationError as error:
         raise UserError(describe(error, data, origin, str(path))) from error
+    places = {(): str(path), **origin}
+    if wrong := [f"{where(places, *key)}: {'.'.join(key)}: {what}" for key, what in contradictions.found(sweep)]:
+        raise UserError("\n".join(wrong))
     recipe = _base(path, sweep.recipe, origin["recipe",])
-    base, places = recipe_file.read(recipe)
-    return Loaded(sweep, {(): str(path), **origin}, base, places, str(recipe))
+    base, in_recipe = recipe_file.read(recipe)
+    return Loaded(sweep, places, base, in_recipe, str(recipe))
+
+
+def where(origin: Mapping[KeyPath, str], *path: str) -> str:
+    """File and line of a key, or of the part that it would be in."""
+    return next(origin[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origin)
 
 
 def _base(path: Path, named: Path, where: str) -> Path:
