@@ -77,7 +77,7 @@ def test_another_sweep_does_not_go_on(write, here, tmp_path):
 @pytest.mark.parametrize(("library", "line"), [("optuna", []), ("ray", ["--on", "ray"])])
 def test_without_the_extra_one_message_names_it(mmsa, monkeypatch, write, library, line):
     monkeypatch.setitem(sys.modules, library, None)
-    for package, names in ((sweeps, ("study", "sweeping", "outcome")), (execution, ("on_ray",))):
+    for package, names in ((sweeps, ("study", "sweeping", "under_way", "outcome")), (execution, ("on_ray",))):
         for name in names:
             monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
             monkeypatch.delattr(package, name, raising=False)
