@@ -31,10 +31,12 @@ class Ray:
     def __init__(self, address: str | None, device: str) -> None:
         started: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **started)
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING, **started)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"--address {address}: no ray cluster can be reached or started ({reason})") from error
+            raise UserError(
+                f"--address {address or 'local'}: no ray cluster can be reached or started ({reason})"
+            ) from error
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.capacity = int(resources.get("CPU", 1))
         self._needs = {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0}
