@@ -1,6 +1,7 @@
 """Mistakes in a sweep: found before anything trains, each with its file and line."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -86,3 +87,10 @@ def test_without_the_extra_one_message_names_it(mmsa, monkeypatch, write, librar
     assert result.stderr.startswith("error: ")
     assert result.stderr.endswith("pip install 'mmsa-core[sweep]'\n")
     assert mmsa("sweep", "--help").exit_code == 0
+
+
+@pytest.mark.needs("mmsa-corrkd")
+def test_the_shipped_sweep_fits_its_recipe():
+    shipped = Path(__file__).parents[2] / "recipes" / "sweeps" / "corrkd.yaml"
+    base = candidates.check(sweep_file.load(shipped), CPU, Display())
+    assert (base.train.epochs, base.seeds, base.evaluate.test) == (6, (1111, 1112), False)
