@@ -59,11 +59,13 @@ class Job:
         message.close()
         os.set_blocking(self._output.fileno(), False)
         self._rest = b""
+        self._said: Failure | None = None
         self.interrupted = False
         """Whether it has ended because it was told to."""
         self.sources: list[Connection | int] = [self._output, self.process.sentinel]
 
     def ended(self) -> bool:
+        self._hear()  # a long message waits to be read, and its process with it
         return not self.process.is_alive()
 
     def lines(self, ended: bool) -> list[str]:
@@ -83,10 +85,9 @@ class Job:
     def close(self) -> Failure | None:
         """Of a process that has ended: why it failed, or None."""
         self.process.join()
-        code, said = self.process.exitcode or 0, None
+        self._hear()
+        code, said = self.process.exitcode or 0, self._said
         self.interrupted = code in (EXIT_CODE, -signal.SIGTERM)
-        with suppress(EOFError):  # it said nothing
-            said = Failure(*self._message.recv())
         if code and not said and not self.interrupted:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             hint = "what it printed says more; where memory ran out take fewer --jobs"
@@ -94,6 +95,12 @@ class Job:
         for end in (self._output, self._message):
             end.close()
         return said
+
+    def _hear(self) -> None:
+        """Take what it says of its failure, if it has said it."""
+        with suppress(EOFError, OSError):  # it said nothing, or was killed within it
+            if self._message.poll():
+                self._said = Failure(*self._message.recv())
 
     def terminate(self) -> None:
         self.process.terminate()

@@ -4,6 +4,7 @@ What they print is shown line by line with the seed in front. A seed that fails 
 all of them end when this process does; until they have, the lock of the folder is held.
 """
 
+import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,7 +96,8 @@ def failed(failures: Mapping[int, Failure], setting: Setting) -> UserError:
     lines = [f"seed {seed}: {each.message}" for seed, each in failures.items()]
     kept = [f"seed-{seed}" for seed in setting.recipe.seeds if resume.is_finished(setting.folder(seed))]
     if kept:
-        lines.append(f"{', '.join(kept)} finished and kept in {setting.out}; with the same recipe --resume goes on")
+        again = shlex.quote(str(setting.out))
+        lines.append(f"{', '.join(kept)} finished and kept in {setting.out}; mmsa resume {again} goes on")
     return UserError("\n".join(lines))
 
 
