@@ -70,6 +70,7 @@ class Job:
 
     def lines(self, ended: bool) -> list[str]:
         """The whole lines that were printed since the last call; of a process that has ended all that is left."""
+        self._hear()
         while True:
             try:
                 read = os.read(self._output.fileno(), 1 << 16)
