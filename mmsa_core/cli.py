@@ -23,6 +23,7 @@ from mmsa_core.commands.recipe import recipe
 from mmsa_core.commands.report import report
 from mmsa_core.commands.resume import resume
 from mmsa_core.commands.show import show
+from mmsa_core.commands.sweep import sweep
 from mmsa_core.commands.train import train
 from mmsa_core.commands.verify import verify
 from mmsa_core.errors import UserError
@@ -51,6 +52,7 @@ main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
 main.add_command(resume)
+main.add_command(sweep)
 main.add_command(train)
 main.add_command(verify)
 

@@ -45,6 +45,7 @@ PAGES = [
     "docs/recipes.md",
     "docs/representations.md",
     "docs/runs.md",
+    "docs/sweeps.md",
     "docs/testing-plugins.md",
     "docs/write-a-distiller.md",
     "plugins/mmsa-corrkd/README.md",

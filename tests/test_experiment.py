@@ -219,3 +219,19 @@ def test_wandb_that_cannot_start_stops_nothing(make, tmp_path, monkeypatch, caps
     folder = run(make.tiny(track={"wandb": {}}), tmp_path / "out")
     assert (folder / "seed-1" / "results.json").is_file()
     assert "tracker W&B failed and is switched off; all else goes on (no network)" in capsys.readouterr().out
+
+
+def test_without_a_test_nothing_looks_at_the_test_split(make, tmp_path, monkeypatch):
+    recipe = make.tiny(seeds=[1, 2], train={"epochs": 1, "batch_size": 22}, evaluate={"test": False})
+    asked = []
+    real = seed_run.predict
+    monkeypatch.setattr(
+        seed_run, "predict", lambda network, split, *rest: asked.append(split) or real(network, split, *rest)
+    )
+    folder = experiment.train(recipe, tmp_path / "out", torch.device("cpu"))
+    assert asked
+    assert {len(split) for split in asked} == {9}  # of validation; test has 11 samples
+    found = checkpoint.read_json(folder / "results.json")
+    assert (set(found["conditions"]), found["references"]) == ({"valid_masked", "valid_complete"}, {})
+    assert not list(folder.rglob("predictions.csv"))
+    assert not list(folder.rglob("test_evaluations.jsonl"))

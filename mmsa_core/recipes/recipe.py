@@ -214,6 +214,9 @@ class Evaluate(Closed):
     seed: int = 0
     """Seed of the protocols' masks: the same for every run, so that methods meet identical holes."""
     batch_size: PositiveInt = 256
+    test: bool = True
+    """False leaves the test split alone: training ends with validation, as the trials of a sweep do. Choose by
+    validation first, then train the chosen recipe with its test."""
 
 
 class Log(Closed):

@@ -1,6 +1,6 @@
 """Recipes as YAML files: reading, `--set` overrides, and errors that say file, line, key and remedy."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,26 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: with every defect's file, line, key path and, where there is one, a suggestion.
     """
     path = installed.located(path)
+    data, origin = read(path, hint=installed.hint)
+    return build(data, overrides, str(path), origin)
+
+
+def read(
+    path: Path, what: str = "recipe", hint: Callable[[Path], str] = lambda _: ""
+) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """What a YAML file says, not yet validated, and file and line of each key; `hint` helps where there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"cannot read the recipe {path}: {reason}{installed.hint(path)}") from error
+        raise UserError(f"cannot read the {what} {path}: {reason}{hint(path)}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"cannot read the recipe {path}: not a text file in UTF-8 ({error})") from error
+        raise UserError(f"cannot read the {what} {path}: not a text file in UTF-8 ({error})") from error
     data, lines = recipe_yaml.read(text, str(path))
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
-        raise UserError(f"{path}: a recipe is a mapping of keys to values, found {found}")
-    return build(data, overrides, str(path), {where: f"{path}:{line}" for where, line in lines.items()})
+        raise UserError(f"{path}: a {what} is a mapping of keys to values, found {found}")
+    return data, {where: f"{path}:{line}" for where, line in lines.items()}
 
 
 def build(
@@ -58,23 +66,24 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
     if not equals or not all(key.split(".")) or not key.isprintable():
         raise UserError(f"--set {override}: expected key=value, for example --set train.lr=1e-4")
     value, _ = recipe_yaml.read(text, f"--set {override}")
+    put(data, key, value, f"--set {override}", origin)
+
+
+def put(data: dict[str, Any], key: str, value: Any, where: str, origin: dict[KeyPath, str]) -> None:
+    """Set one dotted key, as `apply` does; `where` says in errors who did it."""
     *parents, last = key.split(".")
     node = data
     for depth, parent in enumerate(parents, start=1):
         inner = node.get(parent)
         if inner is None:
-            inner, origin[tuple(parents[:depth])] = {}, f"--set {override}"
+            inner, origin[tuple(parents[:depth])] = {}, where
         if not isinstance(inner, dict):
-            raise UserError(
-                f"--set {override}: {'.'.join(parents[:depth])} is {inner!r}, which has no keys; set it as a whole"
-            )
+            raise UserError(f"{where}: {'.'.join(parents[:depth])} is {inner!r}, which has no keys; set it as a whole")
         node[parent] = dict(inner)  # an alias (*name) elsewhere in the file keeps its value
         node = node[parent]
     if value is None and (what := REMOVABLE.get(tuple(parents))):
         if last not in node:
-            raise UserError(
-                f"--set {override}: there is no {what} '{last}' to remove; found: {', '.join(node) or 'none'}"
-            )
+            raise UserError(f"{where}: there is no {what} '{last}' to remove; found: {', '.join(node) or 'none'}")
         del node[last]
         return
     fields = _fields(parents, last, value)
@@ -84,7 +93,7 @@ def apply(data: dict[str, Any], override: str, origin: dict[KeyPath, str]) -> No
     path = tuple(key.split("."))
     for known in [known for known in origin if known[: len(path)] == path]:
         del origin[known]
-    origin[path] = f"--set {override}"
+    origin[path] = where
 
 
 def _fields(parents: Sequence[str], last: str, value: Any) -> Collection[str] | None:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from mmsa_core.errors import UserError
 
+Handed = Connection
+"""The locked file on its way to another process."""
 FILE = ".lock"
 UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 """What disks say that know no locks, as some that are shared over a network."""
@@ -39,7 +41,23 @@ def held(folder: Path, warn: Callable[[str], None]) -> Iterator[int | None]:
         os.close(handle)
 
 
-def shared(handle: int | None) -> Connection | None:
+def taken(folder: Path) -> bool:
+    """Whether a process trains into a folder; False too where that cannot be known."""
+    if sys.platform == "win32" or not (folder / FILE).is_file():
+        return False
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    try:
+        with (folder / FILE).open("r+b") as file:
+            flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def shared(handle: int | None) -> Handed | None:
     """The locked file in a form that can be handed to a process, which then holds the lock until it ends."""
     return None if handle is None else Connection(os.dup(handle))
 

@@ -15,6 +15,7 @@ from mmsa_core.devices import pick
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation.evaluation import references, summarize
+from mmsa_core.execution.executor import Failure
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
 from mmsa_core.run_folder import by_hand, checkpoint, lock
@@ -119,7 +120,7 @@ def _one_by_one(setting: Setting, seeds: Sequence[int]) -> None:
         try:
             seed_run.run(setting, seed)
         except UserError as error:
-            raise jobs.failed({seed: jobs.Failure(str(error))}, setting) from error
+            raise jobs.failed({seed: Failure(str(error))}, setting) from error
 
 
 def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def _summary(setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _references(setting: Setting) -> dict[str, dict[str, float | None]]:
-    if isinstance(setting.recipe.task, NoTask):
+    if isinstance(setting.recipe.task, NoTask) or not setting.recipe.evaluate.test:
         return {}
     return references(setting.recipe.task, setting.data.splits["train"], setting.data.splits["test"])
 

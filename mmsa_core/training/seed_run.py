@@ -165,11 +165,15 @@ def _validated(recipe: Recipe, fit: Fit) -> dict[str, Any]:
 
 
 def _evaluate(setting: Setting, recipe: Recipe, student: Model, folder: Path) -> dict[str, Any]:
-    """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once."""
+    """Validation and test, complete and under the recipe's masks; the test split is evaluated here, once.
+
+    With `evaluate.test: false` nothing looks at the test split.
+    """
     task, size, splits = recipe.task, recipe.evaluate.batch_size, setting.data.splits
     masker = assemble.masker(recipe, splits["train"])
     numbers = range(recipe.train.valid_draws if masker else 1)
-    draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in ("valid", "test")}
+    names = ("valid", "test") if recipe.evaluate.test else ("valid",)
+    draws = {name: [Draw(name, recipe.evaluate.seed, n) for n in numbers] for name in names}
     threshold = task.threshold(*predict(student, splits["valid"], task, draws["valid"], masker, size))
 
     def measured(name: str, draw: Draw, hide: Masker | None) -> dict[str, float | None]:
@@ -177,14 +181,17 @@ def _evaluate(setting: Setting, recipe: Recipe, student: Model, folder: Path) ->
             raise Interrupted
         return task.metrics(*predict(student, splits[name], task, [draw], hide, size), threshold)
 
-    test_log.record(folder, "train", setting.command, ["test_masked", "test_complete"] if masker else ["test_complete"])
+    if recipe.evaluate.test:
+        conditions = ["test_masked", "test_complete"] if masker else ["test_complete"]
+        test_log.record(folder, "train", setting.command, conditions)
     found = {}
-    for name in ("valid", "test"):
+    for name in names:
         if masker:
             found[f"{name}_masked"] = metrics.average([measured(name, draw, masker) for draw in draws[name]])
         found[f"{name}_complete"] = measured(name, data.NO_DRAW, None)
-    logits, _ = predict(student, splits["test"], task, [data.NO_DRAW], None, size)
-    write_predictions(folder / "predictions.csv", task, splits["test"], logits)
+    if recipe.evaluate.test:
+        logits, _ = predict(student, splits["test"], task, [data.NO_DRAW], None, size)
+        write_predictions(folder / "predictions.csv", task, splits["test"], logits)
     return {"threshold": threshold, "conditions": found}
 
 

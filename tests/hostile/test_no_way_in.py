@@ -37,9 +37,9 @@ ATTRIBUTES = {
 }
 ALLOWED = {
     (
-        "mmsa_core/training/jobs.py",
+        "mmsa_core/execution/local.py",
         "multiprocessing",
-    ): "seeds in processes of their own; they are sent what this process made",
+    ): "jobs in processes of their own; they are sent what this process made",
     ("mmsa_core/datasets/unpickle.py", "pickle"): "an unpickler that gives no name of Python away, which has tests",
     ("mmsa_core/datasets/unpickle.py", "pickletools"): "lists the instructions of a pickle and runs none",
     ("mmsa_core/datasets/unpickle.py", "Unpickler"): "the base class of that unpickler",
