@@ -5,17 +5,21 @@ BIN := $(ENV)/bin
 PLUGINS := -e plugins/mmsa-corrkd -e plugins/mmsa-dmd
 SETTINGS := pyproject.toml plugins/mmsa-corrkd/pyproject.toml plugins/mmsa-dmd/pyproject.toml constraints.txt
 
-.PHONY: train test test-core check format recipes docs bench soak
+.PHONY: train test test-slow test-core check format recipes docs bench soak
 
 train: $(ENV)/.mmsa-run
 	$(BIN)/mmsa train recipes/corrkd.yaml
 
 test: $(ENV)/.mmsa-dev
-	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile
+
+# What takes longer than the rest together: benches end to end, wheels, exports of the largest networks, sweeps killed.
+test-slow: $(ENV)/.mmsa-dev
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m slow -n auto --maxprocesses 8
 
 # As if no plugin were installed: tests that need one skip and say so.
 test-core: $(ENV)/.mmsa-dev
-	MMSA_PLUGINS_BLOCK=mmsa-corrkd,mmsa-dmd OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest tests -n auto --maxprocesses 8 --dist loadfile
+	MMSA_PLUGINS_BLOCK=mmsa-corrkd,mmsa-dmd OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest tests -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
 check: $(ENV)/.mmsa-dev
 	$(BIN)/ruff format --check .

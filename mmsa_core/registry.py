@@ -104,13 +104,13 @@ class Registry(Generic[T]):
         if component is None:
             return lambda decorated: self.register(name, decorated)
         self._fitting(name, component, "this process")
+        if claims := [claim for claim in metadata().claims[self.group] if claim.name == name]:
+            owners = " and ".join(claim.owner for claim in claims)
+            raise UserError(f"{self.kind} '{name}' is of {owners}; choose another name, such as 'my.{name}'")
         known = self._loaded.get(name, component)
         again = name in self.by_hand and _place(known) == _place(component)
         if known is not component and not again:
             raise UserError(f"{self.kind} '{name}' of this process is already {known!r}; choose another name")
-        if claims := [claim for claim in metadata().claims[self.group] if claim.name == name]:
-            owners = " and ".join(claim.owner for claim in claims)
-            raise UserError(f"{self.kind} '{name}' is of {owners}; choose another name, such as 'my.{name}'")
         self._loaded[name] = self.by_hand[name] = component
         return component
 

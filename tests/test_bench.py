@@ -48,6 +48,7 @@ def made(bench):
     return bench.parts.parts(bench.parts.QUICK)
 
 
+@pytest.mark.slow
 def test_quick_bench_end_to_end(tmp_path):
     out = tmp_path / "bench.json"
     done = subprocess.run(

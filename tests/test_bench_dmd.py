@@ -54,6 +54,7 @@ def check(found, sides, rounds):
     assert operations["4"]["ours"] == operations["8"]["ours"] <= 1500
 
 
+@pytest.mark.slow
 def test_quick_bench_end_to_end(tmp_path):
     found, printed = figures(tmp_path)
     check(found, ["ours"], rounds=2)

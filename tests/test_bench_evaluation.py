@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "evaluation.py"
 
 
+@pytest.mark.slow
 def test_quick_bench_end_to_end(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", BENCH, "--quick", "--threads", "1", "--json", "bench.json"],

@@ -11,6 +11,7 @@ import pytest
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "scale.py"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("mmsa-corrkd")
 def test_quick_bench_end_to_end(tmp_path):
     done = subprocess.run(

@@ -32,7 +32,7 @@ def rows_of(path):
 def test_a_run_folder(make, tmp_path):
     recipe = make.corrkd(seeds=[3, 4])
     folder = run(recipe, tmp_path / "out")
-    assert sorted(path.name for path in folder.iterdir()) == ["results.json", "seed-3", "seed-4"]
+    assert sorted(path.name for path in folder.iterdir()) == ["recipe.yaml", "results.json", "seed-3", "seed-4"]
     one = folder / "seed-3"
     expected = ["distillers.safetensors", "metrics.jsonl", "predictions.csv", "provenance.json", "recipe.yaml"]
     expected += ["results.json", "student.safetensors", "teacher.safetensors", "test_evaluations.jsonl"]

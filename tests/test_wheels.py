@@ -90,6 +90,7 @@ def test_a_wheel_contains_itself_alone(wheels):
         assert {each for each, rest in needed if "extra" not in rest} == ({"mmsa-core"} - {name})
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # of many processes, each of which imports torch anew
 def test_core_then_plugins_then_a_third_party(wheels, place, tmp_path):
     mmsa = place / "bin" / "mmsa"

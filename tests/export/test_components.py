@@ -85,7 +85,12 @@ def written(found, program, form, path):
     return opened(path, form)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+SLOW = {"crossmodal of any length", "crossmodal as published", "dmd as published"}
+
+
+@pytest.mark.parametrize(
+    "network", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NETWORKS]
+)
 def test_both_files_answer_as_the_network(network, tmp_path):
     found = student(*NETWORKS[network])
     program = formats.record(found, CHANNELS, found.lengths)

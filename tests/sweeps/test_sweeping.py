@@ -164,6 +164,7 @@ def test_the_trials_of_a_sweep_are_a_group(write, tmp_path):
     assert candidates.chosen(loaded, {}).track.wandb.group is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["local", "ray"])
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_for_real(write, here, tmp_path, on):
