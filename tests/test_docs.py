@@ -151,7 +151,10 @@ def test_every_block_runs(page, folder):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [("train", "mmsa train recipes/corrkd.yaml"), ("test", '-m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile')],
+    [
+        ("train", "mmsa train recipes/corrkd.yaml"),
+        ("test", '-m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile'),
+    ],
 )
 def test_the_two_commands(target, expected, tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "VIRTUAL_ENV"))}
