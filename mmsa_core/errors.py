@@ -5,5 +5,9 @@ class UserError(Exception):
     """Says what was found, where, what was expected and what to do."""
 
 
+class Together(UserError):
+    """What every process of a training finds by itself; the first one says it."""
+
+
 class Interrupted(Exception):
     """Training was asked to stop; what it needs to go on is saved."""

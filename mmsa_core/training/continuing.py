@@ -11,10 +11,17 @@ from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.run_folder import checkpoint, provenance, sealed
 from mmsa_core.training import experiment, resume
+from mmsa_core.training.world import ALONE, World
 
 
 def go_on(
-    folder: Path, overrides: Sequence[str], device: str, processes: int | None, command: str, display: Display
+    folder: Path,
+    overrides: Sequence[str],
+    device: str,
+    processes: int | None,
+    command: str,
+    display: Display,
+    together: World = ALONE,
 ) -> None:
     """Train the seeds that an experiment lacks, with its own recipe, on a device of the kind that it was begun on.
 
@@ -31,8 +38,8 @@ def go_on(
             "For more seeds: mmsa train RECIPE --out DIR --resume --seeds N"
         )
         return
-    chosen = pick(_device(folder, recipe) if device == "auto" else device)
-    experiment.train(recipe, folder, chosen, command, display, processes=processes, resumed=True)
+    chosen = pick(_device(folder, recipe) if device == "auto" else device) if together.size == 1 else together.device
+    experiment.train(recipe, folder, chosen, command, display, None, processes, True, together)
 
 
 def _check(folder: Path) -> None:
