@@ -79,7 +79,7 @@ def imported(folder: Path) -> Path:
         def ours(tensors: dict[str, torch.Tensor], overrides: Any) -> Imported:
             return Imported(IMPORTED, tensors, dict(loaded.channels), lengths)
 
-        registry.importers.register("hostile", ours)  # type: ignore[arg-type]
+        registry.importers.register("hostile", ours)  # type: ignore[call-overload]
     done = run("import", "hostile", folder / "weights.pt", "--out", folder / "run")
     assert done.exit_code == 0, done.output
     return folder / "run"

@@ -13,10 +13,16 @@ from mmsa_core.commands.calibrate import calibrate as calibrate_command
 from mmsa_core.commands.command import DEVICE, RECIPE, RUN, SET, command
 from mmsa_core.commands.compare import compare
 from mmsa_core.commands.data import data
+from mmsa_core.commands.doctor import doctor
 from mmsa_core.commands.embed import embed
+from mmsa_core.commands.export import export
+from mmsa_core.commands.list import list_components
 from mmsa_core.commands.masks import masks
+from mmsa_core.commands.plugin import plugin
+from mmsa_core.commands.recipe import recipe
 from mmsa_core.commands.report import report
 from mmsa_core.commands.resume import resume
+from mmsa_core.commands.show import show
 from mmsa_core.commands.together import Once
 from mmsa_core.commands.train import train
 from mmsa_core.commands.verify import verify
@@ -35,7 +41,13 @@ def main() -> None:
 main.add_command(ablate)
 main.add_command(calibrate_command)
 main.add_command(data)
+main.add_command(doctor)
 main.add_command(embed)
+main.add_command(export)
+main.add_command(list_components)
+main.add_command(plugin)
+main.add_command(show)
+main.add_command(recipe)
 main.add_command(report)
 main.add_command(masks)
 main.add_command(compare)
@@ -136,34 +148,6 @@ def import_checkpoint(name: str, checkpoint: Path, out: Path, overrides: tuple[s
     from mmsa_core.run_folder import importing
 
     importing.run(name, checkpoint, out, overrides, " ".join(["mmsa", *sys.argv[1:]]), Display())
-
-
-@main.command("list")
-@click.argument(
-    "kind",
-    required=False,
-    metavar="[KIND]",
-    type=click.Choice(["encoders", "fusions", "distillers", "maskers", "datasets", "importers"]),
-)
-@command
-def list_components(kind: str | None) -> None:
-    """List the installed components; reads metadata only."""
-    from mmsa_core import registry
-
-    for table in (*registry.ALL, registry.importers):
-        if kind in (None, f"{table.kind}s"):
-            for name in table:
-                click.echo(f"{table.kind:10} {name:20} {' and '.join(table.owners(name))}")
-
-
-@main.command()
-@click.argument("name")
-@command
-def show(name: str) -> None:
-    """Explain the component NAME and its fields."""
-    from mmsa_core import reference
-
-    click.echo(reference.describe(name))
 
 
 @main.command()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmsa_core.closed import Closed
 from mmsa_core.corpora.corpus import Corpus, Split
+from mmsa_core.example import Exemplified
 from mmsa_core.missing import Draw
 from mmsa_core.tasks import Task
 from mmsa_core.types import Batch, Encoded, Modality, Outputs
@@ -38,7 +39,7 @@ class Context:
     task: Task
 
 
-class Encoder(nn.Module, ABC):
+class Encoder(nn.Module, Exemplified, ABC):
     """Turns the frames of one modality into a representation.
 
     Features of frames that are not observed must not influence the result, and a sample without
@@ -70,7 +71,7 @@ class Encoder(nn.Module, ABC):
     ) -> Encoded: ...
 
 
-class Fusion(nn.Module, ABC):
+class Fusion(nn.Module, Exemplified, ABC):
     """Joins the encoded modalities and predicts; `gives` is the class of outputs that it returns."""
 
     Config: ClassVar[type[ComponentConfig]] = ComponentConfig
@@ -110,7 +111,7 @@ class DistillerConfig(ComponentConfig):
     """How the term's own parameters are trained; by default as the student's."""
 
 
-class Distiller(nn.Module, ABC):
+class Distiller(nn.Module, Exemplified, ABC):
     """A training-time loss term of (student, teacher, batch); dropped at inference.
 
     It may own parameters, which are trained to minimise the term: as the student's, or by an optimiser of their own.
@@ -157,7 +158,7 @@ class Distiller(nn.Module, ABC):
         return {}
 
 
-class Masker(ABC):
+class Masker(Exemplified, ABC):
     """Hides frames or modalities of a batch: a pure function of the draw and the samples' keys.
 
     It only turns `observed` from True to False; how a hidden frame is filled is the encoder's business.
@@ -167,11 +168,13 @@ class Masker(ABC):
     changes_features: ClassVar[bool] = False
     """Whether it also changes what frames show, as noise and delay do; then a frame within a sample's observed span may
     come to be observed, though never more frames than before."""
+    deterministic: ClassVar[bool] = False
+    """Whether it hides the same of a sample whatever the draw."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def prepare(self, train: Split, raw: Collection[Modality] = ()) -> None:  # noqa: B027 - most need nothing
+    def prepare(self, train: Split, raw: Collection[Modality] = ()) -> None:
         """Learn what it needs of the training split; called once, before it is used.
 
         `raw` names the modalities whose features are no amounts (see `Encoder.raw`).
@@ -198,7 +201,7 @@ class DatasetConfig(ComponentConfig):
     """Threads that make training batches ahead of their use; 0 is fast enough unless the frames are on a slow disk."""
 
 
-class Dataset(ABC):
+class Dataset(Exemplified, ABC):
     """Reads or makes a corpus."""
 
     Config: ClassVar[type[DatasetConfig]] = DatasetConfig

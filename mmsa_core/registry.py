@@ -9,109 +9,27 @@ Core declares its own components in the same way, so a plugin has no smaller rig
 Names are read from metadata; a class is imported when it is first asked for.
 """
 
-import configparser
-import glob
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import entrypoints
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from mmsa_core import unreadable
 from mmsa_core.errors import UserError
+from mmsa_core.plugins import known
+from mmsa_core.plugins.installed import Claim as Claim
+from mmsa_core.plugins.installed import Metadata as Metadata
+from mmsa_core.plugins.installed import blocked as blocked
+from mmsa_core.plugins.installed import canonical as canonical
+from mmsa_core.plugins.installed import metadata as metadata
 
 T = TypeVar("T")
-GROUPS = ("mmsa.encoders", "mmsa.fusions", "mmsa.distillers", "mmsa.maskers", "mmsa.datasets", "mmsa.importers")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One distribution's claim to a component name."""
-
-    name: str
-    target: str
-    owner: str
-    file: Path
-    """The entry_points.txt that declares it."""
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What the installed distributions declare, and what could not be read of it."""
-
-    claims: dict[str, tuple[Claim, ...]]
-    problems: tuple[str, ...]
-
-
-def blocked() -> set[str]:
-    """Distributions that `MMSA_PLUGINS_BLOCK=name,...` switches off."""
-    return {canonical(name) for name in os.environ.get("MMSA_PLUGINS_BLOCK", "").split(",") if name.strip()}
-
-
-def canonical(name: str) -> str:
-    """A distribution's name as PyPI compares it."""
-    return name.strip().lower().replace("_", "-").replace(".", "-")
-
-
 SLOW = 2.0
 """Seconds that a component may take to import until its owner is named."""
-
-
-@cache
-def metadata() -> Metadata:
-    """Read every distribution's entry points, each file by itself.
-
-    A file that is malformed, repeats a key or names an impossible target is reported with its
-    distribution and version; everything else goes on working.
-    """
-    claims: dict[str, list[Claim]] = {group: [] for group in GROUPS}
-    problems: list[str] = []
-    seen: set[str] = set()
-    for path in entry_point_files():
-        info = entrypoints.Distribution.from_name_version(path.parent.stem)
-        name = canonical(info.name)
-        if name in seen or name in blocked():
-            continue
-        seen.add(name)
-        owner = f"{name} {info.version or '(no version)'}"
-        parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
-        content = b""
-        try:
-            content = path.read_bytes()
-            parser.read_string(content.decode())
-        except (configparser.Error, OSError, UnicodeDecodeError) as error:
-            unreadable.hide(path)
-            if "mmsa" in name or b"mmsa." in content:  # the other distributions are not our business
-                problems.append(f"{owner}: its entry points cannot be read ({path}): {' '.join(str(error).split())}")
-            continue
-        for group in set(GROUPS) & set(parser.sections()):
-            for key, target in parser[group].items():
-                try:
-                    entrypoints.EntryPoint.from_string(target, key)
-                except entrypoints.BadEntryPoint:
-                    problems.append(f"{owner}: [{group}] {key} = {target!r} is not module:Class ({path})")
-                else:
-                    claims[group].append(Claim(key, target, owner, path))
-    if problems and os.environ.get("MMSA_PLUGINS_STRICT") == "1":
-        raise UserError("\n".join(f"broken plugin (MMSA_PLUGINS_STRICT=1): {problem}" for problem in problems))
-    return Metadata({group: tuple(found) for group, found in claims.items()}, tuple(problems))
-
-
-def entry_point_files() -> Iterator[Path]:
-    """The entry_points.txt of every distribution on the import path, first come first."""
-    for folder in dict.fromkeys(sys.path):
-        root = glob.escape(folder or ".")
-        for pattern in ("*.dist-info", "*.egg-info"):
-            yield from (Path(p) for p in sorted(glob.glob(os.path.join(root, pattern, "entry_points.txt"))))
 
 
 def suggestions(name: str, known: Sequence[str]) -> str:
@@ -130,6 +48,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = f"mmsa.{kind}s"
         self._loaded: dict[str, type[T]] = {}
+        self.by_hand: dict[str, type[T]] = {}
+        """The classes that `register` was given, by name."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._loaded, *(claim.name for claim in metadata().claims[self.group])}))
@@ -154,7 +74,8 @@ class Registry(Generic[T]):
             return self._loaded[name]
         claim = self._claim(name)
         component = _imported(claim, f"{self.kind} '{name}' of {claim.owner}", self.base)
-        return self.register(name, component, owner=f"{claim.owner} ({claim.target}, {claim.file})")
+        self._loaded[name] = self._fitting(name, component, f"{claim.owner} ({claim.target}, {claim.file})")
+        return self._loaded[name]
 
     def described(self, name: str) -> Any:
         """The Config of the class registered as `name`, which has a JSON schema."""
@@ -168,13 +89,33 @@ class Registry(Generic[T]):
             raise UserError(f"{self.kind} '{name}' of {owner}: its Config has no JSON schema: {reason:.200}") from error
         return config
 
-    def register(self, name: str, component: type[T], owner: str = "this process") -> type[T]:
-        """Register a class by hand, for notebooks and tests."""
+    @overload
+    def register(self, name: str) -> Callable[[type[T]], type[T]]: ...
+
+    @overload
+    def register(self, name: str, component: type[T]) -> type[T]: ...
+
+    def register(self, name: str, component: type[T] | None = None) -> type[T] | Callable[[type[T]], type[T]]:
+        """Register a class by hand, for notebooks and tests; without a class this is a decorator for one.
+
+        A class of the same name and module takes the place of the one before, as when a notebook's cell runs again.
+        """
+        if component is None:
+            return lambda decorated: self.register(name, decorated)
+        self._fitting(name, component, "this process")
+        known = self._loaded.get(name, component)
+        again = name in self.by_hand and _place(known) == _place(component)
+        if known is not component and not again:
+            raise UserError(f"{self.kind} '{name}' of this process is already {known!r}; choose another name")
+        if claims := [claim for claim in metadata().claims[self.group] if claim.name == name]:
+            owners = " and ".join(claim.owner for claim in claims)
+            raise UserError(f"{self.kind} '{name}' is of {owners}; choose another name, such as 'my.{name}'")
+        self._loaded[name] = self.by_hand[name] = component
+        return component
+
+    def _fitting(self, name: str, component: type[T], owner: str) -> type[T]:
         if defect := self.defect(component):
             raise UserError(f"{self.kind} '{name}' of {owner}: {component!r} {defect}")
-        if self._loaded.get(name, component) is not component:
-            raise UserError(f"{self.kind} '{name}' of {owner} is already {self._loaded[name]!r}")
-        self._loaded[name] = component
         return component
 
     def defect(self, component: Any) -> str | None:
@@ -188,6 +129,8 @@ class Registry(Generic[T]):
 
     def config(self, data: Any) -> Any:
         """Validate `{"name": ..., **fields}` with the Config of the class that `name` refers to."""
+        from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
         if not isinstance(data, dict):
             if hasattr(data, "model_fields_set"):
                 return data
@@ -198,20 +141,44 @@ class Registry(Generic[T]):
         try:
             component: Any = self.get(str(name))
         except UserError as error:
-            known = PydanticCustomError("component", "{problem}", {"problem": str(error)})
-            defect = InitErrorDetails(type=known, loc=("name",), input=name)
+            said = PydanticCustomError("component", "{problem}", {"problem": str(error)})
+            defect = InitErrorDetails(type=said, loc=("name",), input=name)
             raise ValidationError.from_exception_data(self.kind, [defect]) from error
         return component.Config.model_validate(data)
+
+    def elsewhere(self, name: str) -> str | None:
+        """Whose component `name` is where it cannot be had; None where nobody is known to have it."""
+        for claim in metadata().refused.get(self.group, ()):
+            if claim.name == name:
+                owner = metadata().distributions[claim.owner]
+                return (
+                    f"{self.kind} '{name}' of {claim.owner} is not loaded: {owner.incompatible}. "
+                    f"Install a version of {owner.name} for this core, or the mmsa-core that it was written for"
+                )
+        provider = known.provider(self.kind, name)
+        return provider and f"unknown {self.kind} '{name}': {provider}"
+
+    def _absent(self, name: str) -> str:
+        """Why there is no component `name`, or what else could be meant."""
+        there = f"Known: {', '.join(self) or 'none'}"
+        if reason := self.elsewhere(name):
+            return f"{reason}. {there}"
+        close = suggestions(name, sorted({*self, *known.names(self.kind)}))
+        return f"unknown {self.kind} '{name}'.{close} {there}"
 
     def _claim(self, name: str) -> Claim:
         found = [claim for claim in metadata().claims[self.group] if claim.name == name]
         if not found:
-            known = ", ".join(self) or "none"
-            raise UserError(f"unknown {self.kind} '{name}'.{suggestions(name, list(self))} Known: {known}")
+            raise UserError(self._absent(name))
         if len(found) > 1:
             owners = " and ".join(f"{claim.owner} ({claim.file})" for claim in found)
             raise UserError(f"{self.kind} '{name}' is claimed by {owners}; uninstall one of them")
         return found[0]
+
+
+def _place(component: type[Any]) -> str:
+    """Where a class was defined."""
+    return f"{component.__module__}:{component.__qualname__}"
 
 
 def _imported(claim: Claim, what: str, base: Any) -> Any:

@@ -6,12 +6,15 @@ dim = width of a representation, width = width of the prediction.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mmsa_core.components import Context
 
 Modality = str
 T = TypeVar("T")
@@ -37,6 +40,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
     def present(self, modality: Modality) -> Bool[Tensor, " batch"]:
         """Samples of which at least one frame of `modality` is visible."""
         return self.observed[modality].any(dim=1)
@@ -59,6 +65,9 @@ class Encoded:
     observed: Bool[Tensor, "batch time"]
     pooled: Float[Tensor, "batch dim"]
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
     @property
     def present(self) -> Bool[Tensor, " batch"]:
         """Samples of which at least one step is visible."""
@@ -69,16 +78,42 @@ class Encoded:
 class Outputs:
     """What every model returns and every distiller may read.
 
-    A fusion that exposes more returns a subclass with more fields.
+    A fusion that exposes more returns a subclass with more fields, which has an `example` of its own.
     """
 
     encoded: Mapping[Modality, Encoded]
     joint: Float[Tensor, "batch joint"]
     logits: Float[Tensor, "batch width"]
 
+    def __repr__(self) -> str:
+        return shapes(self)
+
+    @classmethod
+    def example(cls, batch: Batch, context: "Context", seed: int) -> "Outputs":
+        """Outputs that fit a batch, for the conformance kit; another seed gives other numbers.
+
+        A subclass takes these, `Outputs.example(batch, context, seed)`, and adds its fields, made of them: what
+        a sample gets depends on that sample's observed frames alone, and where nothing is observed stands zero.
+        """
+        from mmsa_core.testing.samples import outputs
+
+        return outputs(batch, context, seed)
+
+
+def shapes(found: object) -> str:
+    """What a person wants to see of tensors: kinds and shapes, by name; no numbers."""
+    if isinstance(found, Tensor):
+        return f"{str(found.dtype).removeprefix('torch.')} {list(found.shape)}"
+    if isinstance(found, Mapping):
+        return f"{{{', '.join(f'{name}: {shapes(each)}' for name, each in found.items())}}}"
+    if is_dataclass(found):
+        parts = (f"{field.name}={shapes(getattr(found, field.name))}" for field in fields(found))
+        return f"{type(found).__name__}({', '.join(parts)})"
+    return repr(found)
+
 
 def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
-    """Apply `function` to the tensors of equally built dataclasses and mappings, keeping their shape."""
+    """Apply `function` to the tensors of equally built dataclasses, mappings and tuples, keeping their shape."""
     if isinstance(first, Tensor):
         return function(first, *others)  # type: ignore[return-value]
     if is_dataclass(first):
@@ -89,6 +124,8 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
         return replace(first, **parts)  # type: ignore[type-var]
     if isinstance(first, Mapping):
         return {k: map_tensors(function, v, *(o[k] for o in others)) for k, v in first.items()}  # type: ignore[return-value,index]
+    if isinstance(first, tuple):
+        return tuple(map_tensors(function, *each) for each in zip(first, *others, strict=True))  # type: ignore[return-value]
     return first
 
 

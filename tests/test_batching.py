@@ -52,6 +52,9 @@ def test_a_bucket_has_similar_lengths_and_stays_random():
     assert not torch.equal(order, batching.shuffled(split, 8, 25, torch.Generator().manual_seed(2)))
 
 
+DMD = pytest.mark.needs("mmsa-dmd")
+
+
 @pytest.mark.parametrize(
     ("fusion", "encoders", "fixed"),
     [
@@ -59,9 +62,14 @@ def test_a_bucket_has_similar_lengths_and_stays_random():
         ({"name": "concat"}, SHORT, True),
         ({"name": "crossmodal", "heads": 2, "layers": 1}, WIDE, True),
         ({"name": "crossmodal", "heads": 2, "layers": 1, "hide": True}, WIDE, False),
-        ({"name": "dmd.decoupled", "heads": 2, "layers": 1}, WIDE, True),
-        ({"name": "dmd.decoupled", "heads": 2, "layers": 1, "hide": True, "reading": "pooled"}, WIDE, False),
-        ({"name": "dmd.decoupled", "heads": 2, "layers": 1, "reading": "pooled"}, WIDE, True),
+        pytest.param({"name": "dmd.decoupled", "heads": 2, "layers": 1}, WIDE, True, marks=DMD),
+        pytest.param(
+            {"name": "dmd.decoupled", "heads": 2, "layers": 1, "hide": True, "reading": "pooled"},
+            WIDE,
+            False,
+            marks=DMD,
+        ),
+        pytest.param({"name": "dmd.decoupled", "heads": 2, "layers": 1, "reading": "pooled"}, WIDE, True, marks=DMD),
     ],
 )
 def test_a_result_does_not_depend_on_the_batch(make, fusion, encoders, fixed):

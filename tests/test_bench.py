@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+pytest.importorskip("mmsa_corrkd", reason="needs the plugin mmsa-corrkd")
 import torch
 from mmsa_corrkd.cpd import CategoryPrototype
 from mmsa_corrkd.rcd import ResponseConsistency

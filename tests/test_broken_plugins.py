@@ -41,7 +41,7 @@ BROKEN = {  # entry points, the module, what is said of it
         + "        odd: Odd | None = None",
         "has no JSON schema",
     ),
-    "claimed twice": ("corrkd.missing = broken_module:X", "", "is claimed by"),
+    "claimed twice": ("block = broken_module:X", "", "is claimed by"),
 }
 
 
@@ -70,7 +70,7 @@ def site(tmp_path, monkeypatch):
 def test_core_and_others_go_on(make, site, tmp_path, kind):
     lines, module, says = BROKEN[kind]
     file = site(lines, module)
-    masker = None if kind == "claimed twice" else {"name": "corrkd.missing"}
+    masker = None if kind == "claimed twice" else {"name": "subset"}
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(make.tiny(masker=None)))
     runner, changed = CliRunner(), str(tmp_path / "recipe.yaml")
     assert runner.invoke(main, ["list"]).exit_code == 0

@@ -26,16 +26,16 @@ task: {kind: bins, classes: 7}
 model:
   dim: 8
   encoders:
-    text: {name: corrkd.encoder, layers: 1, heads: 2}
+    text: {name: transformer, layers: 1, heads: 2}
     audio: {name: recurrent, layers: 1}
     vision: {name: pooled}
   fusion: {name: concat}
 teacher: {kind: trained}
-masker: {name: corrkd.missing}
+masker: {name: modality_dropout, rate: 0.4}
 distillers:
-  scd: {name: corrkd.scd}
-  cpd: {name: corrkd.cpd}
-  rcd: {name: corrkd.rcd}
+  rkd: {name: relational}
+  kd: {name: kd}
+  hint: {name: feature, project: false}
 train: {epochs: 1, batch_size: 8}
 """
 PLAIN = ["teacher.kind=none", "distillers={}", "masker=null"]
@@ -143,7 +143,7 @@ def test_train_writes_the_run_folders(trained):
     }
     rows = [json.loads(line) for line in (folder / "seed-1" / "metrics.jsonl").read_text().splitlines()]
     assert {row["stage"] for row in rows} == {"teacher", "student"}
-    assert {"loss/task", "loss/scd", "weighted/cpd", "lr"} <= {name for row in rows for name in row}
+    assert {"loss/task", "loss/rkd", "weighted/kd", "lr"} <= {name for row in rows for name in row}
     (header, *predictions) = csv.reader((folder / "seed-1" / "predictions.csv").read_text().splitlines())
     assert header == ["id", "seen", "prediction", "target"]
     assert len(predictions) == 12
@@ -159,7 +159,7 @@ def test_train_shows_progress_a_table_and_the_folder(trained):
     output = trained.output
     for said in ("seed 1 (1 of 2)", "seed 2 (2 of 2)", "teacher epoch 1/2", "student epoch 2/2", "step/s", "s left"):
         assert said in output
-    for said in ("scd", "cpd", "rcd", "test_complete", "±", "constant", "random", "auc non0"):
+    for said in ("rkd", "kd", "hint", "test_complete", "±", "constant", "random", "auc non0"):
         assert said in output
     assert output.rstrip().endswith("run folder: runs/tiny")
     assert "\x1b" not in output  # plain lines where there is no terminal
@@ -263,7 +263,7 @@ def test_a_run_is_a_teacher(trained):
 
 def test_list(mmsa):
     lines = mmsa.ok("list").stdout.splitlines()
-    assert any(line.split() == ["distiller", "corrkd.scd", "mmsa-corrkd", *line.split()[3:]] for line in lines)
+    assert any(line.split() == ["distiller", "relational", "mmsa-core", *line.split()[3:]] for line in lines)
     kinds = {line.split()[0] for line in mmsa.ok("list", "maskers").stdout.splitlines()}
     assert kinds == {"masker"}
     assert mmsa("list", "things").exit_code == 2
@@ -282,20 +282,25 @@ def test_show(mmsa, name):
     assert not any(word in page for word in ("typing.", "Annotated", "PydanticUndefined", "Literal["))
 
 
+@pytest.mark.needs("mmsa-corrkd")
+def test_show_says_nested_fields(mmsa):
+    assert "critic.hidden: int > 0, default" in mmsa.ok("show", "corrkd.rcd").stdout
+
+
 def test_show_says_limits_defaults_and_nested_fields(mmsa):
-    page = mmsa.ok("show", "corrkd.rcd").stdout
-    for said in ("temperature: float > 0, default 1.0", "critic.hidden: int > 0, default", "optimizer.lr: float > 0"):
+    page = mmsa.ok("show", "kd").stdout
+    for said in ("temperature: float > 0 and <= 1e+06, default 2.0", "optimizer.lr: float > 0"):
         assert said in page
     assert "path: path, required" in mmsa.ok("show", "mmsa-pickle").stdout
     assert "reads: Outputs; needs a teacher: yes" in mmsa.ok("show", "kd").stdout
-    assert "Did you mean 'corrkd.scd'?" in mmsa.refused("show", "scdd")
+    assert "Did you mean 'relational'" in mmsa.refused("show", "relationl")
 
 
 def test_check_prints_the_filled_recipe(mmsa):
-    text = mmsa.ok("check", "recipe.yaml", *overrides("train.lr=1e-4", "distillers.rcd.name=kd")).stdout
+    text = mmsa.ok("check", "recipe.yaml", *overrides("train.lr=1e-4", "distillers.hint.name=kd")).stdout
     filled = yaml.safe_load(text)
     assert filled["train"]["lr"] == 1e-4
-    assert filled["distillers"]["rcd"]["temperature"] > 0
+    assert filled["distillers"]["hint"]["temperature"] > 0
     (mmsa.folder / "filled.yaml").write_text(text)
     assert mmsa.ok("check", "filled.yaml").stdout == text
 
@@ -303,7 +308,7 @@ def test_check_prints_the_filled_recipe(mmsa):
 def test_schema(mmsa):
     found = json.loads(mmsa.ok("schema").stdout)
     assert {"data", "task", "model", "train"} <= set(found["required"])
-    assert "corrkd.scd" in json.dumps(found)
+    assert "relational" in json.dumps(found)
 
 
 def test_help_is_short_enough_for_a_terminal(mmsa):
@@ -317,8 +322,14 @@ def test_help_is_short_enough_for_a_terminal(mmsa):
 
 # Bad input that must be answered clearly: (overrides, what the message says)
 BAD_RECIPE = {
-    "unknown component": (["distillers.scd.name=scdd"], "unknown distiller 'scdd'. Did you mean 'corrkd.scd'?"),
-    "unknown field": (["distillers.scd.etta=1"], "distillers.scd.etta: unknown key 'etta'. Did you mean 'eta'?"),
+    "unknown component": (
+        ["distillers.rkd.name=relationl"],
+        "unknown distiller 'relationl'. Did you mean 'relational'?",
+    ),
+    "unknown field": (
+        ["distillers.rkd.dellta=1"],
+        "distillers.rkd.dellta: unknown key 'dellta'. Did you mean 'delta'?",
+    ),
     "unknown section": (["trian.lr=1"], "unknown key 'trian'. Did you mean 'train'?"),
     "unknown modality": (
         ["model.encoders.txt.name=pooled"],
@@ -346,7 +357,7 @@ BAD_RECIPE = {
     ),
     "a teacher of other width": (
         [f"teacher={{kind: trained, model: {{dim: 4, encoders: {POOLED}, fusion: {{name: concat}}}}}}"],
-        "does not fit student",
+        "representation is 24 wide, the teacher's 12",
     ),
     "a teacher of another modality": (
         ["teacher={kind: trained, model: {dim: 8, encoders: {gaze: {name: pooled}}, fusion: {name: concat}}}"],
@@ -614,5 +625,5 @@ def test_debug_shows_the_traceback(mmsa):
 
 def test_python_m():
     done = subprocess.run([sys.executable, "-m", "mmsa_core", "list"], capture_output=True, text=True, check=True)
-    assert "corrkd.scd" in done.stdout
+    assert "relational" in done.stdout
     assert not done.stderr

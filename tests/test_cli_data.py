@@ -48,6 +48,7 @@ def test_what_is_made_is_trained_on(mmsa, make, tmp_path, reader):
     assert trainer.fit(stages.train, stages.valid).epochs == 1
 
 
+@pytest.mark.needs("mmsa-corrkd")
 @pytest.mark.parametrize("reader", cli_data.FORMATS)
 @pytest.mark.parametrize("labels", ["unimodal", "emotions"])
 def test_the_command_that_is_printed_fits(mmsa, monkeypatch, reader, labels):

@@ -61,6 +61,7 @@ def test_two_conversions_are_equal(mmsa, file):
         assert one == two
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_a_converted_file_without_labels_is_predicted(mmsa, file):
     Path("new.pkl").write_bytes(
         pickle.dumps({"test": {k: v for k, v in rows(5, 3, labels=False).items() if k != "audio"}})

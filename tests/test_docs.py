@@ -2,7 +2,9 @@
 
 `mmsa train` gets a smaller corpus, one epoch and at most two seeds here, so that the commands end soon;
 otherwise blocks run as they stand, in the order of the page (code that makes files first), in a folder of
-their own. `make train` and `make test` are run by CI; here it is looked at what they do with `make -n`.
+their own. A block beneath the name of a file, as "`folder/file.py`:", is compared with that file, which commands
+above it wrote. A package that they wrote is installed by `pip install -e`. `make train` and `make test` are run by CI;
+here it is looked at what they do with `make -n`.
 """
 
 import importlib.util
@@ -35,14 +37,20 @@ PAGES = [
     "docs/masks.md",
     "docs/statistics.md",
     "docs/experiments.md",
+    "docs/export.md",
     "docs/reports.md",
+    "docs/plugin-api.md",
     "docs/protocols.md",
+    "docs/python.md",
+    "docs/recipes.md",
     "docs/representations.md",
     "docs/runs.md",
+    "docs/testing-plugins.md",
+    "docs/write-a-distiller.md",
     "plugins/mmsa-corrkd/README.md",
     "plugins/mmsa-dmd/README.md",
 ]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w*)\n(.*?)^```", re.M | re.S)
 SHIM = """#!/bin/bash
 if [ "$1" = train ] || [ "$1" = ablate ]; then
   small=(--set train.epochs=1 --jobs 1)
@@ -55,7 +63,16 @@ exec {client} "$@"
 WARM = Path(__file__).with_name("warm.py")
 
 
+def beside(name):
+    """A module of this folder."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def blocks(page):
+    """The name of the file that a block is, its language and its text."""
     return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
@@ -64,10 +81,7 @@ def client():
     """A program that runs `mmsa` commands in forks of a process that has imported everything."""
     with tempfile.TemporaryDirectory() as short:  # a socket's path may have 107 characters
         listening, program = Path(short) / "socket", Path(short) / "client"
-        spec = importlib.util.spec_from_file_location("warm", WARM)
-        warm = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(warm)
-        program.write_text(warm.client(listening))
+        program.write_text(beside("warm").client(listening))
         program.chmod(0o755)
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with subprocess.Popen(
@@ -91,6 +105,7 @@ def folder(tmp_path, client):
 def run(command, folder):
     path = f"{folder / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    environment["PYTHONPATH"] = str(folder / "site")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -102,22 +117,34 @@ def elsewhere(line):
     return line.startswith(("make ", "pip install"))
 
 
+def install(code, folder):
+    """The packages that a page writes and then installs."""
+    for name in re.findall(r"^pip install -e (\S+)$", code, re.M):
+        if (folder / name).is_dir():
+            beside("installing").editable(folder / name, folder / "site")
+
+
+@pytest.mark.needs("mmsa-corrkd", "mmsa-dmd")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs(page, folder):
     found = blocks(page)
-    assert {language for language, _ in found} <= {"bash", "python", "yaml", "text"}, "a block of another language"
-    for language, code in found:
-        if language == "python":
+    languages = {language for file, language, _ in found if not file}
+    assert languages <= {"bash", "python", "yaml", "text"}, "a block of another language"
+    for file, language, code in found:
+        if language == "python" and not file:
             (folder / "block.py").write_text(code)
             run(f"{sys.executable} block.py", folder)
-    for number, (language, code) in enumerate(found):
-        if language == "yaml":  # sections of a recipe: they replace those of a whole one
+    for number, (file, language, code) in enumerate(found):
+        if file:
+            assert (folder / file).read_text(encoding="utf-8") == code, file
+        elif language == "yaml":  # sections of a recipe: they replace those of a whole one
             whole = yaml.safe_load((folder / "recipes" / "corrkd.yaml").read_text()) | yaml.safe_load(code)
             (folder / f"block{number}.yaml").write_text(yaml.safe_dump(whole))
             run(f"mmsa check block{number}.yaml", folder)
-        if language == "bash":
+        elif language == "bash":
             run("\n".join(line for line in code.splitlines() if not elsewhere(line)), folder)
+            install(code, folder)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -42,7 +42,7 @@ def test_a_run_folder(make, tmp_path):
     assert about["command"] == "mmsa train test.yaml"
     assert about["seed"] == 3
     assert about["splits"] == {"train": 22, "valid": 9, "test": 11}
-    assert {"torch", "mmsa-core", "mmsa-corrkd", "python"} <= set(about["versions"])
+    assert {"torch", "mmsa-core", "python"} <= set(about["versions"])
     rows = rows_of(one / "metrics.jsonl")
     assert {row["stage"] for row in rows} == {"teacher", "student"}
     assert sum("best" in row for row in rows) == 4  # two epochs of two stages

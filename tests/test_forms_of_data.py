@@ -11,6 +11,7 @@ import yaml
 
 from mmsa_core.commands import data as cli_data
 
+pytestmark = pytest.mark.needs("mmsa-corrkd")  # whose recipe it is
 RECIPE = Path(__file__).parents[1] / "recipes" / "baseline.yaml"
 
 

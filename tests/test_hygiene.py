@@ -95,7 +95,7 @@ def test_the_test_split_is_first_read_when_the_weights_are_written(make, tmp_pat
 
 def test_training_records_its_one_evaluation_of_the_test_split(make, tmp_path):
     for masker, conditions in (
-        ({"name": "corrkd.missing"}, ["test_masked", "test_complete"]),
+        ({"name": "modality_dropout", "rate": 0.4}, ["test_masked", "test_complete"]),
         (None, ["test_complete"]),
     ):
         folder = experiment.train(

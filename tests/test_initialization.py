@@ -17,7 +17,7 @@ MODALITIES = ("text", "audio", "vision")
 SELF_SUPERVISED = {
     "task": {"kind": "none"},
     "teacher": {"kind": "ema"},
-    "distillers": {"scd": {"name": "corrkd.scd"}},
+    "distillers": {"hint": {"name": "feature"}},
 }
 
 

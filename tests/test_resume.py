@@ -96,7 +96,7 @@ def test_an_interruption_before_anything_was_written(make, copy, whole):
     ("changes", "says"),
     [
         ({"train": SHORT | {"lr": 0.5}}, "train.lr is 0.001 there, 0.5 here"),
-        ({"masker": None}, "masker.name is corrkd.missing there, absent here"),
+        ({"masker": None}, "masker.name is modality_dropout there, absent here"),
         (
             {"name": "other", "evaluate": {"seed": 3}},
             "name is tiny there, other here, evaluate.seed is 0 there, 3 here",
@@ -146,6 +146,7 @@ def test_another_teacher_in_the_same_folder_is_refused(make, whole, tmp_path):
     assert tree(folder) == before
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_differences_by_hand(make):
     one, other = make.corrkd(), make.corrkd(teacher={"kind": "none"}, distillers={}, seeds=[7])
     found = resume.differences(one, other)

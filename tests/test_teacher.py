@@ -142,6 +142,7 @@ def test_only_what_the_terms_read_is_kept(make):
         assert type(fixed(batch, None)) is type(fixed(batch, None, training=False)) is reads
 
 
+@pytest.mark.needs("mmsa-corrkd", "mmsa-dmd")
 @pytest.mark.parametrize(
     ("scd", "cpd", "expected"),
     [(Outputs, Outputs, Outputs), (More, Outputs, More), (More, Most, Most), (Most, Most, Most), (Most, Other, "all")],
@@ -180,8 +181,9 @@ def test_an_ensemble_of_runs_teaches_responses_only(make, tmp_path):
     runs = {"runs": [str(teacher / "seed-1"), str(teacher / "seed-2")]}
     _, heard = make.fitted(make.tiny(teacher=runs, distillers={"kd": {"name": "kd"}}))
     assert all(value > 0 for value in heard.series("loss/kd"))
-    with pytest.raises(UserError, match=r"distillers.scd: 'corrkd.scd' compares representations"):
-        assemble.contracts(make.corrkd(teacher=runs))
+    hint = {"hint": {"name": "feature"}}
+    with pytest.raises(UserError, match=r"distillers.hint: 'feature' compares representations"):
+        assemble.contracts(make.tiny(teacher=runs, distillers=hint))
 
 
 @pytest.mark.parametrize("kind", ["self", "ema"])

@@ -12,8 +12,7 @@ import torch
 from mmsa_core.display import Display
 from mmsa_core.edges import figures
 from mmsa_core.evaluation import reports
-from mmsa_core.recipes.recipe import Wandb
-from mmsa_core.tracking import wandb_runs, wandb_tracking
+from mmsa_core.tracking import wandb_mode, wandb_runs, wandb_tracking
 from mmsa_core.training import experiment
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -98,6 +97,7 @@ def test_recipe_and_model_are_artifacts(told):
     assert not [name for name, (kind, _) in told["tiny-3-teacher"].artifacts.items() if kind == "model"]
 
 
+@pytest.mark.needs("mmsa-dmd")
 def test_edges_are_pictures(make, tmp_path):
     graph = {"name": "dmd.graph", "nodes": "heterogeneous"}
     fusion = {"name": "dmd.decoupled", "heads": 2, "layers": 1}
@@ -214,10 +214,10 @@ def test_a_long_epoch_is_thinned(steps, sent):
 def test_the_mode(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert wandb_runs._mode(Wandb(mode="online")) == "online"
+    assert wandb_mode.mode("online") == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert wandb_runs._mode(Wandb()) == "disabled"
+    assert wandb_mode.mode("auto") == "disabled"
     monkeypatch.delenv("WANDB_MODE")
-    assert wandb_runs._mode(Wandb()) == "offline"
+    assert wandb_mode.mode("auto") == "offline"
     monkeypatch.setenv("WANDB_API_KEY", "x")
-    assert wandb_runs._mode(Wandb()) == "online"
+    assert wandb_mode.mode("auto") == "online"

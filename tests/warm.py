@@ -65,6 +65,7 @@ def command(connection):
     os.environ.clear()
     os.environ.update(about["env"])
     sys.argv = about["argv"]
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))  # as a new process has it
     code = 1
     try:
         mmsa_core_main(about["argv"][1:])

@@ -10,6 +10,8 @@ import mathml
 import recipe_reference
 
 from mmsa_core import registry
+from mmsa_core.plugins import equations
+from mmsa_core.recipes import snippets
 
 HEAD = """# Components
 
@@ -46,8 +48,11 @@ def _page(table: registry.Registry[Any]) -> Iterator[str]:
         module = sys.modules[component.__module__]
         for text in (inspect.getdoc(component), inspect.getdoc(module)):
             yield mathml.from_docstring(text or "") + "\n"
+        for called, text in equations.of(component):
+            yield f"`{called}`\n\n{mathml.from_docstring(text)}\n"
         rows = [*_rows(component.Config)]
         yield (fields.table(rows) if rows else "It has no fields.") + "\n"
+        yield f"In a recipe:\n\n```yaml\n{snippets.snippet(table, name)}\n```\n"
         yield f'??? note "Source: {component.__module__.replace(".", "/")}.py"\n'
         source = inspect.getsource(module).rstrip().splitlines()
         yield "\n".join(["    ```python", *(f"    {line}".rstrip() for line in source), "    ```"]) + "\n"

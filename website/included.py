@@ -12,6 +12,8 @@ PAGES = {
     "project/security.md": "SECURITY.md",
     "project/contributing.md": "CONTRIBUTING.md",
     "project/changelog.md": "CHANGELOG.md",
+    "project/changelog-corrkd.md": "plugins/mmsa-corrkd/CHANGELOG.md",
+    "project/changelog-dmd.md": "plugins/mmsa-dmd/CHANGELOG.md",
 }
 """Page of the site: the file that it is."""
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")

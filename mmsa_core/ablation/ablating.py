@@ -1,8 +1,9 @@
 """What `mmsa ablate` does: the full recipe and each variant are trained on the same seeds and masks, then compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ def run(
     display: Display,
     processes: int | None = 1,
     resumed: bool = False,
+    origin: Mapping[str, str] | None = None,
 ) -> Path:
     """Train each variant into a folder of its own, print tables and write them; returns the ablation's folder.
 
@@ -45,7 +47,8 @@ def run(
         own = folder / variant.name
         try:
             recipe = _grouped(variant.recipe, f"{folder.name}/{variant.name}")
-            experiment.train(recipe, own, device, command, display, processes=processes, resumed=resumed)
+            options: dict[str, Any] = {"processes": processes, "resumed": resumed, "origin": origin}
+            experiment.train(recipe, own, device, command, display, **options)
         except Interrupted as error:
             raise Interrupted(
                 f"what was done is saved; the same command with --out {folder} --resume goes on"

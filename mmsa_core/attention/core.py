@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mmsa_core.attention.form import few_operations
+from mmsa_core.recording import recording
 
 PIECE = 2**19
 """Attention weights of one piece on a CPU (two MiB)."""
@@ -32,6 +33,8 @@ def attend(
 
     `mask` is added to the scores: [T, K] for all alike, or [all / heads, 1, T, K].
     """
+    if recording():  # any number of samples, and no gradient
+        return torch.bmm(value, attention_weights(query, key, mask).mT), ()
     pieces = _pieces(query, key, heads)
     if len(pieces) == 1:
         share = attention_weights(query, key, mask)
@@ -74,7 +77,7 @@ def attention_weights(
         return torch.baddbmm(mask, query.mT, key, alpha=scale).softmax(dim=2)
     scores = torch.bmm(query.mT, key).mul_(scale)
     if mask is not None:
-        scores = scores.view(len(mask), -1, *scores.shape[1:]).add_(mask).view(scores.shape)
+        scores = scores.view(mask.shape[0], -1, *scores.shape[1:]).add_(mask).view(scores.shape)
     return scores.softmax(dim=2)
 
 

@@ -70,13 +70,14 @@ class Layout:
 
     def only(self, at: Int64[Tensor, " sequences"]) -> "Layout":
         """The layout of a layer of which only one frame of each sequence is wanted."""
-        row = torch.arange(len(at), device=at.device)
+        sequences = at.shape[0]  # len() would fix the number in an exported graph
+        row = torch.arange(sequences, device=at.device)
         scores, alive = self.scores, self.alive
         if scores is not None:
             picked = scores[at] if scores.dim() == 2 else scores[row, 0, at]
-            scores = picked.view(len(at), 1, 1, scores.shape[-1])
+            scores = picked.view(sequences, 1, 1, scores.shape[-1])
         if alive is not None:
-            alive = alive.view(len(at), -1)[row, at].view(len(alive), -1, 1)
+            alive = alive.view(sequences, -1)[row, at].view(len(alive), -1, 1)
         # the masks of dropout are random anyway: the first frame's will do
         return replace(self, at=at, scores=scores, alive=alive, keep=None if self.keep is None else self.keep[:, :1])
 
@@ -130,9 +131,10 @@ def forward(
     read, (q, k, v) = _project(layout, n1, sources, w)
     before, at = state, layout.at
     if at is not None:
-        row = torch.arange(len(at), device=at.device)
-        before = state.view(len(at), -1, state.shape[2])[row, at].view(len(state), -1, state.shape[2])
-        q = q.view(len(at), layout.heads, *q.shape[1:])[row, :, :, at].view(len(q), -1, 1)
+        sequences = at.shape[0]
+        row = torch.arange(sequences, device=at.device)
+        before = state.view(sequences, -1, state.shape[2])[row, at].view(len(state), -1, state.shape[2])
+        q = q.view(sequences, layout.heads, *q.shape[1:])[row, :, :, at].view(q.shape[0], -1, 1)
     seen, weights = attend(q, k, v, layout.scores, layout.keep, layout.heads)
     seen = _times(merge(seen, before), layout.alive)
     y = _added(before, torch.baddbmm(w.out_bias, seen, w.out), layout.attended)

@@ -6,9 +6,15 @@ from torch import Tensor
 
 from mmsa_core.attention import positions
 from mmsa_core.attention.frames import Frames, last_frames, last_there
+from mmsa_core.recording import uncached
 
 HIDDEN = -1e30
 """Score of a hidden key: finite, so that a query all of whose keys are hidden has weights, which are then not used."""
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """`HIDDEN`, or what a narrower type has of it and can still be added to."""
+    return max(HIDDEN, torch.finfo(dtype).min / 2)
 
 
 def there(x: Frames, source: Frames | None) -> Bool[Tensor, "stack batch K"] | None:
@@ -28,8 +34,8 @@ def scores(
     """What is added to the scores: [T, K], or where keys are hidden [stack * batch, 1, T, K]."""
     time = x.x.shape[2]
     if there is None:
-        return positions.causal(time, keys, x.x.device, x.x.dtype) if causal else None
-    hidden = x.x.new_zeros(there.shape).masked_fill_(~there, HIDDEN).view(-1, 1, 1, keys)
+        return uncached(positions.causal)(time, keys, x.x.device, x.x.dtype) if causal else None
+    hidden = x.x.new_zeros(there.shape).masked_fill_(~there, lowest(x.x.dtype)).view(-1, 1, 1, keys)
     if not causal:
         return hidden.expand(-1, -1, time, -1)
     # lengths without padding, which must not matter where it is hidden
@@ -39,7 +45,7 @@ def scores(
 
 def alive(scores: Float[Tensor, "sequences 1 T K"], time: int) -> Bool[Tensor, "sequences T"]:
     """False for a query all of whose keys are hidden."""
-    return (scores > HIDDEN / 2).any(dim=3).expand(-1, -1, time).flatten(1)
+    return (scores > lowest(scores.dtype) / 2).any(dim=3).expand(-1, -1, time).flatten(1)
 
 
 def _real(frames: Frames) -> Bool[Tensor, "*stack batch T"]:

@@ -21,6 +21,7 @@ from mmsa_core.attention.form import few_operations
 from mmsa_core.attention.frames import Frames, last_frames, stacked, standing
 from mmsa_core.attention.layer import Layout, Products, Sources
 from mmsa_core.attention.weights import Weights
+from mmsa_core.recording import uncached
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Stack(nn.Module):
     def _placed(self, frames: Frames) -> Frames:
         """Scaled, with positions."""
         x = frames.x
-        table = positions.table(x.shape[-2], self.dim, x.device, x.dtype)
+        table = uncached(positions.table)(x.shape[-2], self.dim, x.device, x.dtype)
         at = table[1:] if frames.real is None else table[positions.indices(frames.real)]
         return Frames(torch.add(at, x, alpha=math.sqrt(self.dim)), frames.real)
 

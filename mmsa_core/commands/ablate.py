@@ -58,11 +58,12 @@ def ablate(
     from mmsa_core.ablation import ablating, ablation
     from mmsa_core.devices import pick
     from mmsa_core.display import Display
-    from mmsa_core.recipes import recipe_file
+    from mmsa_core.recipes import installed, recipe_file
 
     found = recipe_file.load(recipe, with_seeds(recipe, overrides, seeds))
     variants = ablation.variants(found, drops, each)
     display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
     chosen = protocols or ("inter", "intra")
-    folder = ablating.run(variants, chosen, out, pick(device), line, display, processes=jobs, resumed=resume)
+    origin = installed.origin(recipe)
+    folder = ablating.run(variants, chosen, out, pick(device), line, display, jobs, resume, origin)
     display.console.print(f"ablation: {folder}", markup=False, highlight=False, soft_wrap=True)

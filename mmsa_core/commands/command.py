@@ -17,6 +17,7 @@ from mmsa_core.plain import plain
 from mmsa_core.training.stopping import EXIT_CODE
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+"""A file, or the name of an installed recipe; a file that exists wins. `recipe_file.load` takes both."""
 RUN = click.argument("run", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 SET = click.option(

@@ -94,7 +94,7 @@ def train(
 ) -> None:
     """Train RECIPE for every seed and evaluate it."""
     from mmsa_core.display import Display
-    from mmsa_core.recipes import recipe_file
+    from mmsa_core.recipes import installed, recipe_file
     from mmsa_core.training import experiment, following, joining
 
     with joining.joined(device) as world:
@@ -103,5 +103,6 @@ def train(
             return
         found = recipe_file.load(recipe, with_seeds(recipe, overrides, seeds))
         display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
-        folder = experiment.train(found, out, world.device, line, display, None, jobs, resume, world)
+        origin = installed.origin(recipe)
+        folder = experiment.train(found, out, world.device, line, display, None, jobs, resume, origin, world)
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)

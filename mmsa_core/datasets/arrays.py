@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.datasets import labels
 from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example, Untried
 from mmsa_core.types import Modality
 
 WHERE = "from_arrays"
@@ -21,6 +23,10 @@ class Arrays(Dataset):
 
     The name stands in the recipe, so that the run says where its data came from; a command cannot read them again.
     """
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        raise Untried("its arrays are in the memory of a program: there is nothing that could be read")
 
     def load(self) -> Corpus:
         raise UserError(

@@ -1,7 +1,8 @@
 """Computational sequences of the CMU Multimodal SDK (.csd): MOSI, MOSEI, POM as the SDK distributes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from mmsa_core.datasets.labels import TargetName
 from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.datasets.segments import Aligned, Segment, by_video, of_labels, of_videos
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example, Untried
 from mmsa_core.types import Modality
 
 
@@ -57,6 +59,14 @@ class CmuSdk(Dataset):
     """
 
     Config = CmuSdkConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        if find_spec("h5py") is None:
+            raise Untried("needs h5py: pip install 'mmsa-core[csd]'")
+        return [Example({"path": written("cmu-sdk", folder)})]
 
     def load(self) -> Corpus:
         config = self.config

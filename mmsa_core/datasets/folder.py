@@ -1,6 +1,6 @@
 """One's own corpus: a folder with a table of samples and their feature files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +16,7 @@ from mmsa_core.datasets.labels import TargetName
 from mmsa_core.datasets.parts import Array, Part, joined
 from mmsa_core.datasets.table import Table
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 
 class FolderConfig(DatasetConfig):
@@ -52,6 +53,12 @@ class Folder(Dataset):
     """
 
     Config = FolderConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        return [Example({"path": written("folder", folder)})]
 
     def load(self) -> Corpus:
         config = self.config

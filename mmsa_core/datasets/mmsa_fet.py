@@ -6,6 +6,7 @@ but `align`, the words' times. `run_single` writes one clip: {audio, vision, tex
 [frames, 3], config}.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from mmsa_core.datasets.pickled import checked
 from mmsa_core.datasets.tokens import TOKENS
 from mmsa_core.datasets.unpickle import read
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 RATIO, FLOOR = 100, 1 << 24
 """Numbers that padding may add up to: so many times what a list holds, and at least so many."""
@@ -39,6 +41,12 @@ class MmsaFet(Dataset):
     """
 
     Config = MmsaFetConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        return [Example({"path": written("mmsa-fet", folder)})]
 
     def load(self) -> Corpus:
         config = self.config

@@ -6,7 +6,8 @@ ids, attention mask, segment ids), `regression_labels`, `classification_labels`,
 labels of each modality alone under `regression_labels_T`, `_A` and `_V`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from mmsa_core.datasets.pickled import (
 )
 from mmsa_core.datasets.tokens import TEXT, TOKENS
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 SINGLE = {"T": "text", "A": "audio", "V": "vision"}
 """Ends of the keys of labels that were given from one modality alone, and the keys of those modalities."""
@@ -56,6 +58,12 @@ class MmsaPickle(Dataset):
     """
 
     Config = MmsaPickleConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        return [Example({"path": written("mmsa-pickle", folder)})]
 
     def load(self) -> Corpus:
         splits, digest = read_splits(self.config.path)

@@ -4,7 +4,8 @@ A file is a dict of splits; a split is a dict with an array [rows, frames, chann
 modality, `labels` and `id`. A frame, or a whole modality of a row, is missing where it is all zeros.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mmsa_core.components import Dataset
 from mmsa_core.corpora.corpus import LABEL, LABELS, SCORE, Corpus
 from mmsa_core.datasets.pickled import MMSA_KEYS, PickleConfig, Rows, corpus, float32, nonzero, read_splits, shown
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 
 class MultPickleConfig(PickleConfig):
@@ -29,6 +31,12 @@ class MultPickle(Dataset):
     """Reads a pickle of MulT's schema; `labels` become `score`, `label` or `labels` by their shape."""
 
     Config = MultPickleConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        return [Example({"path": written("mult-pickle", folder)})]
 
     def load(self) -> Corpus:
         config = self.config

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ from mmsa_core.corpora.sequences import Sequences
 from mmsa_core.datasets import layout
 from mmsa_core.datasets.layout import ENDING, About
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 
 FIRST = ("train", "valid", "test")
 SHAPES = {SCORE: ("F32", 1), LABEL: ("I64", 1), LABELS: ("I64", 2)}
@@ -32,6 +33,12 @@ class StoredCorpus(Dataset):
         """The folder; a relative path starts at the folder where the command runs."""
         verify: bool = False
         """Read everything once and compare its SHA-256, frames included; without it what is small is compared."""
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.written import written
+
+        return [Example({"path": written("safetensors", folder)})]
 
     def load(self) -> Corpus:
         found = dict(read(path, self.config.verify) for path in files(self.config.path.expanduser()))

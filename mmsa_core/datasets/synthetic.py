@@ -1,8 +1,9 @@
 """A corpus that is made, not collected: works without any file, and its difficulty is known."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from mmsa_core.components import Dataset, DatasetConfig
 from mmsa_core.corpora.corpus import LABEL, SCORE, Corpus, Split, missing_notes
+from mmsa_core.example import Example
 from mmsa_core.missing import derive
 from mmsa_core.types import Modality
 
@@ -85,6 +87,11 @@ class Synthetic(Dataset):
     """
 
     Config = SyntheticConfig
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        small = {"samples": [12, 6, 6], "missing": 0.2}
+        return [Example(small), Example(small | {"aligned": False})]
 
     def load(self) -> Corpus:
         config = self.config

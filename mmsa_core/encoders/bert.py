@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked, pretrained, tokens
 from mmsa_core.encoders.tokens import Special
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example, Untried
 from mmsa_core.recipes.recipe import Encoder as EncoderConfig
 from mmsa_core.types import Encoded, Modality
 
@@ -86,6 +88,14 @@ class Bert(Encoder):
             if (self.model is None) == (self.architecture is None):
                 raise ValueError("give either model (a folder or a name) or architecture (sizes), and not both")
             return self
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        if find_spec("transformers") is None:
+            raise Untried("needs transformers: pip install 'mmsa-core[text]'")
+        sizes = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 24, "vocabulary": 30}
+        special = {"pad": 0, "unk": 1, "cls": 2, "sep": 3}
+        return [Example({"architecture": sizes, "special": special, "then": {"name": "pooled"}}, vocabulary=30)]
 
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)

@@ -1,5 +1,7 @@
 """A convolution to the model's width and nothing else, as in MulT (Tsai et al., ACL 2019) and its descendants."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from mmsa_core.attention.dropout import dropout
 from mmsa_core.attention.form import few_operations
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
+from mmsa_core.example import Example
 from mmsa_core.types import Encoded, Modality
 
 
@@ -33,6 +36,10 @@ class Projection(Encoder):
         """Dropout of the features before it."""
         skip: bool = True
         """Leave features as they are where they have the model's width already (as both published codes do)."""
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example(), Example({"kernel": 5}), Example({"kernel": 3, "padding": "same"})]
 
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)

@@ -5,6 +5,8 @@ step at all. Padding follows the last frame in either direction, so nothing that
 this needs no packed sequences and no exchange with the host.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 
 from mmsa_core.components import ComponentConfig, Context, Encoder
 from mmsa_core.encoders import masked
+from mmsa_core.example import Example
+from mmsa_core.recording import recording
 from mmsa_core.types import Encoded, Modality
 
 
@@ -32,6 +36,10 @@ class RecurrentEncoder(Encoder):
         pooling: Literal["last", "mean"] = "last"
         """The state after the last observed frame (of each direction), or the mean over observed frames."""
 
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example(), Example({"cell": "lstm", "layers": 2, "bidirectional": True, "pooling": "mean"})]
+
     def __init__(self, config: Config, context: Context, modality: Modality) -> None:
         super().__init__(config, context, modality)
         self.pooling = config.pooling
@@ -45,13 +53,13 @@ class RecurrentEncoder(Encoder):
         self.project = nn.Linear(2 * context.dim, context.dim) if config.bidirectional else nn.Identity()
 
     def forward(self, features: Float[Tensor, "batch time channels"], observed: Bool[Tensor, "batch time"]) -> Encoded:
-        order = (~observed).long().argsort(dim=1, stable=True)  # observed frames first, in their order
         count = observed.sum(dim=1, keepdim=True)
+        place, order = front(observed, count)
         x = masked.steps(masked.fill(features, observed), order)
         mirror = reversal(count, x.shape[1])
         for depth, layer in enumerate(self.layers):
             x = self._both(layer, x if depth == 0 else self.dropout(x), mirror)
-        sequence = masked.fill(self.project(masked.steps(x, order.argsort(dim=1))), observed)
+        sequence = masked.fill(self.project(masked.steps(x, place)), observed)
         if self.pooling == "mean":
             return Encoded(sequence, observed, masked.mean(sequence, observed))
         half = x.shape[2] // len(self.layers[-1])  # type: ignore[arg-type]
@@ -64,9 +72,32 @@ class RecurrentEncoder(Encoder):
     def _both(layer: nn.Module, x: Tensor, mirror: Tensor) -> Tensor:
         """One layer: the states of the forward direction, beside them those of the backward direction."""
         forward, *backward = list(layer.children())
-        states = [forward(x)[0]]
-        states += [masked.steps(cell(masked.steps(x, mirror))[0], mirror) for cell in backward]
+        states = [_read(forward, x)]
+        states += [masked.steps(_read(cell, masked.steps(x, mirror)), mirror) for cell in backward]
         return torch.cat(states, dim=2)
+
+
+def front(
+    observed: Bool[Tensor, "batch time"], count: Int64[Tensor, "batch 1"]
+) -> tuple[Int64[Tensor, "batch time"], Int64[Tensor, "batch time"]]:
+    """Where each frame goes when those that are observed are moved to the front in their order; and which comes where.
+
+    By counting, which an exported graph can do too, where ONNX has no stable sort.
+    """
+    place = torch.where(observed, observed.cumsum(dim=1) - 1, count + (~observed).cumsum(dim=1) - 1)
+    step = torch.arange(observed.shape[1], device=observed.device).expand_as(place)
+    return place, torch.zeros_like(place).scatter(1, place, step)
+
+
+def _read(cell: nn.Module, x: Float[Tensor, "batch time channels"]) -> Float[Tensor, "batch time dim"]:
+    """The states of one direction."""
+    assert isinstance(cell, nn.GRU | nn.LSTM)
+    if recording():
+        from mmsa_core.encoders.recurrence import scanned
+
+        return scanned(cell, x)
+    found: Tensor = cell(x)[0]
+    return found
 
 
 def reversal(count: Int64[Tensor, "batch 1"], time: int) -> Int64[Tensor, "batch time"]:

@@ -39,6 +39,23 @@ def predict(
 ) -> None:
     """Write id, split, prediction and the modalities seen of every sample of a file."""
     check_new("--out", out)
+    header, rows = predicted(run, file, reader, split, overrides, device, calibrate)
+    if out is not None:
+        checkpoint.write_csv(out, header, rows)
+        return
+    click.echo(checkpoint.csv_text(header, rows), nl=False)
+
+
+def predicted(
+    run: Path,
+    given: Path | Corpus,
+    reader: str | None,
+    split: str | None,
+    overrides: Sequence[str],
+    device: torch.device,
+    calibrate: bool = False,
+) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of the predictions of a file, or of a corpus in memory; notes go to standard error."""
     folders = checkpoint.seed_folders(run)
     if len(folders) > 1:
         raise UserError(f"{run} holds {', '.join(f.name for f in folders)}; name one of them to predict with")
@@ -46,7 +63,8 @@ def predict(
     if said := sealed.altered(loaded.folder, loaded.provenance):
         click.echo(plain(f"warning: {said}"), err=True)
     known_bias = calibration_file.load(loaded) if calibrate else None
-    corpus = read(loaded, file, reader)
+    corpus = given if isinstance(given, Corpus) else read(loaded, given, reader)
+    file = "the corpus" if isinstance(given, Corpus) else given
     if split is not None and split not in corpus.splits:
         raise UserError(f"{file}: no split '{split}'; found: {', '.join(corpus.splits)}")
     asked = [part for name, part in corpus.splits.items() if split in (None, name)]
@@ -57,7 +75,8 @@ def predict(
         if not note.startswith(others):
             click.echo(plain(f"note: {note}"), err=True)
     network, task = loaded.model.to(device), loaded.recipe.task
-    header, rows = ["id", "split", "seen"], []
+    header: list[str] = ["id", "split", "seen"]
+    rows: list[list[Any]] = []
     known = {modality for part in corpus.splits.values() for modality in part.features}
     if not known & set(loaded.channels):
         raise UserError(
@@ -76,10 +95,7 @@ def predict(
             header = ["id", "split", "seen", *columns]
             cells = zip(part.ids, data.seen(part), *columns.values(), strict=True)
             rows += [[sample, name, *rest] for sample, *rest in cells]
-    if out is not None:
-        checkpoint.write_csv(out, header, rows)
-        return
-    click.echo(checkpoint.csv_text(header, rows), nl=False)
+    return header, rows
 
 
 def _calibrated(known: calibration.Calibration | None, task: TaskBase, found: Answers) -> dict[str, list[float]]:

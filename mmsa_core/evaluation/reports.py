@@ -99,11 +99,12 @@ def _borrowed(scores: Scores) -> float:
     return torch.cat(steps).double().mean().item() if steps else 0.0
 
 
-def opened(run: Path, overrides: Sequence[str], display: Display) -> list[checkpoint.Loaded]:
-    """The trained seeds of a run."""
+def opened(run: Path, overrides: Sequence[str], display: Display, predicts: bool = True) -> list[checkpoint.Loaded]:
+    """The trained seeds of a run; if it `predicts`, one that was trained without a task is refused."""
     if missing := checkpoint.unfinished(run):
         display.warn(f"{run}: {', '.join(missing)} has no trained student and is left out")
-    runs = [checkpoint.load(folder, overrides) for folder in checkpoint.seed_folders(run)]
+    read = checkpoint.load if predicts else checkpoint.rebuild
+    runs = [read(folder, overrides) for folder in checkpoint.seed_folders(run)]
     for each in runs:
         if said := sealed.altered(each.folder, each.provenance):
             display.warn(said)

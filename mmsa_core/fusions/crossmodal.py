@@ -1,12 +1,14 @@
 """The Multimodal Transformer (MulT, Tsai et al., ACL 2019, https://arxiv.org/abs/1906.00295), aligned or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import nn
 
 from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, frames, summary
 from mmsa_core.components import Context, Fusion
+from mmsa_core.example import Example
 from mmsa_core.types import Encoded, Modality, Outputs
 
 
@@ -22,6 +24,10 @@ class MultimodalTransformer(Fusion):
     class Config(CrossmodalConfig):
         heads: int = 5
         """Attention heads; must divide the model's width (5 of 30 in the published code)."""
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"layers": 1, "hide": hide}, 20, modalities=(2, 3, 4)) for hide in (False, True)]
 
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)

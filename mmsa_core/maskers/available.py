@@ -1,5 +1,7 @@
 """Draws how many modalities a sample has, then which ones (the scheme of IMDer, Wang et al., NeurIPS 2023)."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -7,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 from mmsa_core.masks.published_masks.imder import SHARES
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -41,6 +44,10 @@ class Available(Masker):
             return self
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": 0.4}, modalities=(3,)), Example({"probabilities": [1, 2]}, modalities=(2,))]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         modalities = sorted(batch.observed)  # the draw must not depend on the order of the modalities

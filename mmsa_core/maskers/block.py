@@ -1,8 +1,12 @@
 """Hides a run of neighbouring frames of each modality (the time mask of SpecAugment, Park et al., Interspeech 2019)."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.rate import Rate, draw_rate
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -18,6 +22,10 @@ class Block(Masker):
         """Whether a modality that is present keeps at least one frame, whatever the rate."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": 0.5})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         hidden = {}

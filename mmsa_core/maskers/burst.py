@@ -1,5 +1,7 @@
 """Hides bursts of frames by a two-state Markov process, as a lossy channel does (Gilbert, 1960; Elliott, 1963)."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -8,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.rate import Rate, draw_rate
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -33,6 +36,10 @@ class Burst(Masker):
         """Whether a modality that is present keeps at least one frame."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": 0.4, "length": 2})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         hidden = {}

@@ -1,8 +1,12 @@
 """Hides cells of the table utterance x modality (GCNet, Lian et al., TPAMI 2023)."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.rate import Rate, draw_rate
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -24,6 +28,10 @@ class Cells(Masker):
         """Expected share of cells that are hidden, or [low, high]: each sample draws its own."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": 0.4})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         modalities = sorted(batch.observed)  # the draw must not depend on the order of the modalities

@@ -1,6 +1,10 @@
 """Hides single frames at random: intra-modality missingness (TFR-Net, Yuan et al., ACM MM 2021; CorrKD, CVPR 2024)."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.rate import Rate, draw_rate
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -18,6 +22,10 @@ class FrameDropout(Masker):
         """Whether a modality that is present keeps at least one frame."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": [0.2, 0.8]}), Example({"rate": 0.5, "shared": True, "keep_one": False})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         hidden = {}

@@ -1,12 +1,15 @@
 """Lets modalities arrive late: what is seen at a time is what happened some frames before."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeInt
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.named import Names, named
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -20,6 +23,7 @@ class Late(Masker):
     """
 
     changes_features = True
+    deterministic = True
 
     class Config(ComponentConfig):
         frames: NonNegativeInt
@@ -28,6 +32,10 @@ class Late(Masker):
         """Which modalities are late; by default all."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"frames": 2})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         features, seen = dict(batch.features), dict(batch.observed)

@@ -1,11 +1,14 @@
 """Hides whole modalities at random, one independently of another (ModDrop, Neverova et al., TPAMI 2016)."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
 
@@ -21,6 +24,10 @@ class ModalityDropout(Masker):
         """Probability that a modality of a sample is hidden."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"rate": 0.5})]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         number = {

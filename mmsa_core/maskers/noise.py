@@ -1,7 +1,8 @@
 """Adds Gaussian noise to features: the corruption that missing frames are compared with."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from pydantic import NonNegativeFloat
@@ -10,6 +11,7 @@ from torch import Tensor
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 from mmsa_core.maskers.named import Names, named
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch, Modality
@@ -30,6 +32,10 @@ class Noise(Masker):
         """Which modalities are noisy; by default all."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"deviations": 0.5})]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

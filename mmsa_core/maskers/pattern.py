@@ -1,8 +1,12 @@
 """Hides the same modalities of every sample: the fixed conditions of the field's robustness tables."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from pydantic import model_validator
 
 from mmsa_core.components import ComponentConfig, Masker
+from mmsa_core.example import Example
 from mmsa_core.maskers.named import Names, named
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch
@@ -10,6 +14,8 @@ from mmsa_core.types import Batch
 
 class Pattern(Masker):
     """Keeps or hides the named modalities, to the letter: a sample that has none of the kept ones ends with nothing."""
+
+    deterministic = True
 
     class Config(ComponentConfig):
         keep: Names | None = None
@@ -24,6 +30,10 @@ class Pattern(Masker):
             return self
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        return [Example({"hide": ["audio"]}, modalities=(2, 3, 4))]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         chosen = set(named(self.config.keep or self.config.hide, batch.observed, "pattern"))

@@ -1,5 +1,6 @@
 """Hides what a manifest of masks says: recorded masks, met again frame by frame."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from mmsa_core.components import ComponentConfig, Masker
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 from mmsa_core.masks import manifest
 from mmsa_core.missing import Draw
 from mmsa_core.types import Batch, Modality
@@ -20,11 +22,19 @@ class Replay(Masker):
     Padding and frames that the data lack stay unobserved.
     """
 
+    deterministic = True
+
     class Config(ComponentConfig):
         path: Path
         """A manifest, as `mmsa masks` writes it (see `mmsa_core/masks/manifest.py`)."""
 
     config: Config
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        from mmsa_core.testing.recorded import recorded
+
+        return [Example({"path": recorded(folder / "masks.safetensors")})]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -257,7 +257,8 @@ LOGGED = ("task", "total", "loss", "weighted", "gradient", "hidden", "train", "v
 """Names that the log gives a meaning of their own."""
 
 
-def _label(label: str) -> str:
+def term_label(label: str) -> str:
+    """The name of a term, if it can be one."""
     if label in LOGGED or not label.isidentifier() or hasattr(nn.ModuleDict, label):
         raise ValueError(
             f"'{label}' cannot name a term; use letters, digits and _, and none of {', '.join(LOGGED)} "
@@ -285,10 +286,24 @@ class Recipe(Closed):
     teacher: Teacher = NoTeacher()
     masker: Masker | None = None
     """What the student sees in training and validation; None hides nothing."""
-    distillers: dict[Annotated[str, AfterValidator(_label)], DistillerTerm] = Field(default_factory=dict)
+    distillers: dict[Annotated[str, AfterValidator(term_label)], DistillerTerm] = Field(default_factory=dict)
     """Loss terms beside the task's, by a name of your choice."""
     train: Train
     evaluate: Evaluate = Evaluate()
     log: Log = Log()
     save: Save = Save()
     track: Track = Track()
+
+    def __repr__(self) -> str:
+        """In one line; `recipe_file.dump` has all of it."""
+        encoders = ", ".join(f"{m}: {config.name}" for m, config in self.model.encoders.items())
+        terms = ", ".join(f"{label}: {config.name}" for label, config in self.distillers.items()) or "none"
+        masker = self.masker.name if self.masker else "none"
+        return (
+            f"<Recipe {self.name}: data {self.data.name}; task {self.task.kind}; {encoders}; fusion "
+            f"{self.model.fusion.name}; teacher {self.teacher.kind}; masker {masker}; terms {terms}; "
+            f"seeds {', '.join(map(str, self.seeds))}>"
+        )
+
+    def __str__(self) -> str:
+        return repr(self)

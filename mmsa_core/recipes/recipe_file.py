@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mmsa_core import registry
 from mmsa_core.errors import UserError
-from mmsa_core.recipes import recipe_yaml
+from mmsa_core.recipes import installed, recipe_yaml
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.recipes.recipe_defects import KINDS, describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
@@ -19,15 +19,17 @@ REMOVABLE = {("distillers",): "term", ("model", "encoders"): "modality"}
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a YAML file; each override is `dotted.key=value`, the value in YAML.
+    """The recipe of a YAML file, or of an installed one's name; each override is `dotted.key=value`, the value in YAML.
 
     Raises:
         UserError: with every defect's file, line, key path and, where there is one, a suggestion.
     """
+    path = installed.located(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise UserError(f"cannot read the recipe {path}: {reason}{installed.hint(path)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"cannot read the recipe {path}: not a text file in UTF-8 ({error})") from error
     data, lines = recipe_yaml.read(text, str(path))

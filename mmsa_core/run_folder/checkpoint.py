@@ -25,7 +25,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import ModelSection, Recipe
-from mmsa_core.run_folder import sealed
+from mmsa_core.run_folder import by_hand, sealed
 from mmsa_core.tasks import NoTask
 from mmsa_core.types import Modality
 
@@ -109,7 +109,13 @@ def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> N
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors with a JSON description beside them."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    memory: set[int] = set()
+    for name, tensor in tensors.items():
+        x = tensor.detach().cpu().contiguous()
+        at = x.untyped_storage().data_ptr()
+        plain[name] = x.clone() if at in memory else x  # safetensors refuses tied weights: each name has its own
+        memory.add(at)
     with atomic(path) as temporary:
         temporary.write_bytes(save(plain, metadata={"mmsa": json.dumps({"format": FORMAT, **about})}))
 
@@ -164,7 +170,12 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
 def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Rebuild the student of one run folder; nothing in the folder is executed."""
     sealed.check(folder)
-    recipe = recipe_file.load(folder / "recipe.yaml", overrides)
+    try:
+        recipe = recipe_file.load(folder / "recipe.yaml", overrides)
+    except UserError as error:
+        if (folder / "provenance.json").is_file() and (said := by_hand.missing(_provenance(folder), folder)):
+            raise UserError(said) from error
+        raise
     model, channels, lengths = load_model(folder / "student.safetensors", recipe.model, recipe)
     return Loaded(
         folder,
@@ -173,8 +184,12 @@ def rebuild(folder: Path, overrides: Sequence[str] = ()) -> Loaded:
         channels,
         lengths,
         read_json(folder / "results.json"),
-        read_json(folder / "provenance.json"),
+        _provenance(folder),
     )
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "provenance.json")
 
 
 def load_model(

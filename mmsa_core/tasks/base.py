@@ -77,7 +77,7 @@ class TaskBase(Closed):
 
     def responses(self, logits: Float[Tensor, "batch width"]) -> Float[Tensor, "batch groups classes"]:
         """The logits of each class distribution."""
-        return logits.view(len(logits), self.groups, self.class_count)
+        return logits.view(-1, self.groups, self.class_count)
 
     def threshold(self, logits: Float[Tensor, "batch width"], target: Tensor) -> Threshold:
         """What divides negative from positive best on these samples; None where a prediction has no such thing."""
@@ -103,8 +103,12 @@ class TaskBase(Closed):
         return ()
 
     @abstractmethod
-    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
+    def columns(self, logits: Float[Tensor, "batch width"]) -> dict[str, Tensor]:
         """What a person reads of a prediction: a column per name, a value per sample."""
+
+    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
+        """The same as numbers of Python."""
+        return {name: array(column).tolist() for name, column in self.columns(logits).items()}
 
     @abstractmethod
     def guess(self, train: Tensor, n: int, rng: np.random.Generator) -> dict[str, Tensor]:

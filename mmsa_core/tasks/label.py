@@ -78,9 +78,9 @@ class Classification(TaskBase):
             return ("auc",)
         return ("auc_non0", "positive_rate") if metric.startswith(("acc2_", "f1_")) else ()
 
-    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
+    def columns(self, logits: Float[Tensor, "batch width"]) -> dict[str, Tensor]:
         probability, label = logits.softmax(dim=1).max(dim=1)
-        return {"prediction": array(label).tolist(), "probability": array(probability).tolist()}
+        return {"prediction": label, "probability": probability}
 
     def guess(self, train: Tensor, n: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The most frequent training label; labels drawn at random."""
@@ -171,10 +171,10 @@ class BinaryLabels(TaskBase):
             return ("auc_mean",)
         return (f"{name}_auc", f"{name}_positive_rate{tuned}") if plain.endswith(("_acc", "_f1")) else ()
 
-    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
+    def columns(self, logits: Float[Tensor, "batch width"]) -> dict[str, Tensor]:
         """The probability of each label."""
         probability = self.responses(logits).softmax(dim=2)[:, :, 1]
-        return {name: array(probability[:, i]).tolist() for i, name in enumerate(self.names)}
+        return {name: probability[:, i] for i, name in enumerate(self.names)}
 
     def guess(self, train: Tensor, n: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The most frequent value of each label in training; rows drawn at random."""

@@ -49,7 +49,7 @@ class NoTask(TaskBase):
     ) -> metrics.Measures:
         return {}
 
-    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
+    def columns(self, logits: Float[Tensor, "batch width"]) -> dict[str, Tensor]:
         return {}
 
     def guess(self, train: Tensor, n: int, rng: np.random.Generator) -> dict[str, Tensor]:

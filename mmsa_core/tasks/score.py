@@ -75,8 +75,8 @@ class ScoreTask(TaskBase):
             found |= {f"{name}_tuned": tuned[name] for name in tuned if name in metrics.THRESHOLDED}
         return found
 
-    def prediction(self, logits: Float[Tensor, "batch width"]) -> dict[str, list[float]]:
-        return {"prediction": array(self.score(logits)).tolist()}
+    def columns(self, logits: Float[Tensor, "batch width"]) -> dict[str, Tensor]:
+        return {"prediction": self.score(logits)}
 
     def guess(self, train: Tensor, n: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The training median; the medians of its negative and positive scores; scores drawn at random."""

@@ -1,6 +1,8 @@
 """What the checks compare, and what they say where it differs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -42,3 +44,24 @@ def same_encoded(who: str, defect: str, found: Encoded, wanted: Encoded) -> None
 def same_outputs(who: str, defect: str, found: Outputs, wanted: Outputs) -> None:
     same(who, f"{defect} (joint)", found.joint, wanted.joint)
     same(who, f"{defect} (logits)", found.logits, wanted.logits)
+
+
+def unlike(found: Any, wanted: Any, *aside: str, name: str = "outputs") -> str | None:
+    """Where two nested results differ in fields, keys, types or shapes; fields named `aside` are not looked at."""
+    if isinstance(wanted, Tensor):
+        same_kind = isinstance(found, Tensor) and found.dtype == wanted.dtype and found.shape == wanted.shape
+        return None if same_kind else f"{name} is {_about(found)}, expected {_about(wanted)}"
+    parts: dict[str, tuple[Any, Any]] = {}
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping) or set(found) != set(wanted):
+            return f"{name} has not the keys {', '.join(wanted)}"
+        parts = {f"{name}.{key}": (found[key], wanted[key]) for key in wanted}
+    elif is_dataclass(wanted):
+        names = [field.name for field in fields(wanted) if field.name not in aside]
+        parts = {f"{name}.{key}": (getattr(found, key, None), getattr(wanted, key)) for key in names}
+    odd = (unlike(a, b, *aside, name=key) for key, (a, b) in parts.items())
+    return next((each for each in odd if each), None)
+
+
+def _about(x: Any) -> str:
+    return f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__

@@ -1,54 +1,108 @@
 """What every masker must hold."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from mmsa_core.components import Masker
-from mmsa_core.corpora.corpus import Split
 from mmsa_core.missing import Draw
+from mmsa_core.testing import configs
+from mmsa_core.testing.building import config_of
+from mmsa_core.testing.cases.masker import DRAW, Case, differs
 from mmsa_core.testing.compare import require
-from mmsa_core.testing.samples import batch, padded, poisoned, rows
+from mmsa_core.testing.devices import META, on_meta
+from mmsa_core.testing.kit import Outcome, Table, demand, run
+from mmsa_core.testing.samples import COUNTS, cast, padded, poisoned, rows
 from mmsa_core.types import Batch, Modality, map_tensors
 
 
-def check_masker(
-    masker: Masker, *, modalities: int | Sequence[Modality] = 3, samples: int = 64, deterministic: bool = False
-) -> None:
-    """It only hides, and what it hides of a sample depends on the draw and on the sample's key alone.
-
-    A `deterministic` masker hides the same in every epoch. One with `changes_features` is held to the same for what it
-    shows, and to showing no more frames than were observed, none of them in the padding.
-    """
-    who = type(masker).__name__
-    full = batch(modalities, samples)
-    before = map_tensors(torch.clone, full)
-    masker.prepare(Split.padded(tuple(f"sample {i}" for i in range(samples)), full.features, full.observed))
-    draw = Draw("conformance", seed=7, epoch=3)
-    out = masker(full, draw)
+def claims(case: Case) -> None:
+    """It leaves its input alone, only hides, and changes features only where it says so."""
+    full, before, who = case.full, map_tensors(torch.clone, case.full), case.who
+    out = case.masker(full, DRAW)
     for m, seen in full.observed.items():
         require(torch.equal(seen, before.observed[m]), who, f"'{m}': the input batch was changed")
         require(torch.equal(full.features[m], before.features[m]), who, f"'{m}': the input's features were changed")
-        _only_hides(masker, m, full, out)
+        _only_hides(case.masker, m, full, out)
     for name in ("target", "index", "key"):
         require(torch.equal(getattr(out, name), getattr(before, name)), who, f"{name} was changed")
-    _same(who, "the same draw hides other frames", masker(full, Draw("conformance", 7, 3)), out)
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(1))
-    _same(who, "the order of samples matters", masker(rows(full, order), draw), rows(out, order))
-    half = torch.arange(samples // 2)
-    _same(who, "the size of the batch matters", masker(rows(full, half), draw), rows(out, half))
-    last = torch.tensor([samples - 1])
-    _same(who, "a sample alone differs from itself in a batch", masker(rows(full, last), draw), rows(out, last))
-    _same(who, "appending padding frames changes the holes", masker(padded(full, 5), draw), padded(out, 5))
-    spoiled = masker(poisoned(full, float("nan")), draw)
-    _same(who, "the features of unobserved frames matter", spoiled, out)
-    turned = replace(full, observed={m: full.observed[m] for m in reversed(list(full.observed))})
-    _same(who, "the order of the modalities matters", masker(turned, draw), out)
-    other = {"epoch": masker(full, Draw("conformance", 7, 4)), "seed": masker(full, Draw("conformance", 8, 3))}
-    for name, found in other.items():
-        equal = all(_differs(m, found, out) is None for m in out.observed)
-        require(equal == deterministic, who, f"another {name} hides {'the same' if equal else 'other'} frames")
+
+
+def order(case: Case) -> None:
+    index = torch.randperm(len(case.full), generator=torch.Generator().manual_seed(1))
+    case.same("the order of samples matters", case.masker(rows(case.full, index), DRAW), rows(case.out, index))
+    half = torch.arange(len(case.full) // 2)
+    case.same("the size of the batch matters", case.masker(rows(case.full, half), DRAW), rows(case.out, half))
+    turned = replace(case.full, observed={m: case.full.observed[m] for m in reversed(list(case.full.observed))})
+    case.same("the order of the modalities matters", case.masker(turned, DRAW), case.out)
+
+
+def hidden(case: Case) -> None:
+    longer = case.masker(padded(case.full, 5), DRAW)
+    case.same("appending padding frames changes the holes", longer, padded(case.out, 5))
+    spoiled = case.masker(poisoned(case.full, float("nan")), DRAW)
+    case.same("the features of unobserved frames matter", spoiled, case.out)
+
+
+def sizes(case: Case) -> None:
+    last = torch.tensor([len(case.full) - 1])
+    alone = case.masker(rows(case.full, last), DRAW)
+    case.same("a sample alone differs from itself in a batch", alone, rows(case.out, last))
+    try:
+        none = case.masker(rows(case.full, torch.arange(0)), DRAW)
+    except Exception as error:
+        raise AssertionError(f"{case.who}, batch of none: fails with {type(error).__name__}: {error}") from error
+    case.same("a batch of none gets samples", none, rows(case.out, torch.arange(0)))
+
+
+def absent(case: Case) -> None:
+    """A sample without anything stays so, and changes nothing for the others."""
+    index = torch.arange(len(case.full)) % 2 == 0
+    lacking = case.full.hide({m: (~index).unsqueeze(1).expand_as(o) for m, o in case.full.observed.items()})
+    out = case.masker(lacking, DRAW)
+    shown = [m for m in out.observed if out.observed[m][~index].any()]
+    require(not shown, case.who, f"a sample without any frame gets some of {', '.join(shown)}")
+    kept = index.nonzero()[:, 0]
+    case.same("that other samples are absent changes a sample", rows(out, kept), rows(case.out, kept))
+
+
+def dtypes(case: Case) -> None:
+    for dtype in (torch.float64, torch.bfloat16, torch.float16):
+        out = case.masker(cast(case.full, dtype), DRAW)
+        for m in out.features:
+            name = str(dtype).removeprefix("torch.")
+            require(out.features[m].dtype == dtype, case.who, f"features in {name} become {out.features[m].dtype}")
+            same = torch.equal(out.observed[m], case.out.observed[m])
+            require(same, case.who, f"features in {name} change the holes")
+
+
+def seed(case: Case) -> None:
+    """The same draw hides the same; another epoch or seed does, unless it says `deterministic`, not."""
+    state = torch.random.get_rng_state(), random.getstate()
+    case.same("the same draw hides other frames", case.masker(case.full, Draw("conformance", 7, 3)), case.out)
+    untouched = torch.equal(torch.random.get_rng_state(), state[0]) and random.getstate() == state[1]
+    require(untouched, case.who, "global random numbers are drawn; take them from the draw")
+    if len(case.full.observed) == 1 and not case.masker.deterministic:
+        return  # of one modality there may be nothing to choose
+    others = {"epoch": Draw("conformance", 7, 4), "seed": Draw("conformance", 8, 3)}
+    for name, draw in others.items():
+        found = case.masker(case.full, draw)
+        equal = all(differs(m, found, case.out) is None for m in case.out.observed)
+        what = f"another {name} hides {'the same' if equal else 'other'} frames"
+        says = "does not say" if equal else "says"
+        require(equal == case.masker.deterministic, case.who, f"{what}, and `deterministic` {says} so")
+
+
+def device(case: Case) -> str | None:
+    moved = map_tensors(lambda x: x.to(META), case.full)
+    out, unknown = on_meta(case.who, "it fails", lambda: case.masker(moved, DRAW))
+    if out is not None:
+        here = [m for m, x in out.observed.items() if x.device != META]
+        require(not here, case.who, f"`observed` of {', '.join(here)} is on the CPU wherever its input is")
+    return unknown
 
 
 def _only_hides(masker: Masker, m: Modality, full: Batch, out: Batch) -> None:
@@ -65,16 +119,32 @@ def _only_hides(masker: Masker, m: Modality, full: Batch, out: Batch) -> None:
     require(out.features[m].shape == full.features[m].shape, who, f"'{m}': features changed their shape")
 
 
-def _differs(m: Modality, found: Batch, wanted: Batch) -> str | None:
-    """What of a modality is not the same; features of unobserved frames carry no meaning."""
-    seen = wanted.observed[m]
-    if not torch.equal(found.observed[m], seen):
-        return m
-    shown = found.features[m] is wanted.features[m] or torch.equal(found.features[m][seen], wanted.features[m][seen])
-    return None if shown else f"features of {m}"
+EACH: Table = (
+    ("claims", claims),
+    ("order", order),
+    ("hidden", hidden),
+    ("sizes", sizes),
+    ("absent", absent),
+    ("seed", seed),
+)
+ONCE: Table = (("yaml", configs.round_trip), ("dtypes", dtypes), ("device", device))
 
 
-def _same(who: str, defect: str, found: Batch, wanted: Batch) -> None:
-    for m in wanted.observed:
-        what = _differs(m, found, wanted)
-        require(what is None, who, f"{defect} ('{what}')")
+def outcomes(
+    masker: Callable[[], Masker], modalities: Sequence[int | Sequence[Modality]] = COUNTS
+) -> Iterator[Outcome]:
+    """A new masker for every number of modalities."""
+    cases = [Case.of(masker(), each) for each in modalities]
+    yield from run((cases, EACH), (cases[-1:], ONCE))
+
+
+def check_masker(
+    component: type[Masker], config: Any = None, *, modalities: Sequence[int | Sequence[Modality]] = COUNTS
+) -> None:
+    """It only hides, and what it hides of a sample depends on the draw and on the sample's key alone.
+
+    A `deterministic` masker hides the same in every epoch. One with `changes_features` is held to the same for what it
+    shows, and to showing no more frames than were observed, none of them in the padding.
+    """
+    made = config_of(component, config)
+    demand(outcomes(lambda: component(made), modalities))

@@ -1,6 +1,6 @@
 """What components are tried with: batches with padding, holes and absent modalities, and outputs that fit them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +24,13 @@ TASKS: tuple[TaskBase, ...] = (
     BinaryLabels(names=("happy", "sad")),
 )
 """One task of every kind, and the one whose targets may have no category."""
+PADDING = 3
+"""Frames of padding that are tried."""
+ORDER = (3, 5, 0, 2, 1, 4)
+"""Another order of a batch."""
 COUNTS = (1, 2, 3, 4)
 """Numbers of modalities that a component is tried with."""
 
-Encode = Callable[[Batch, Context], Mapping[Modality, Encoded]]
 Build = Callable[[Batch, Context, int], Outputs]
 
 
@@ -63,7 +66,7 @@ def batch(
     return Batch(features, observed, target, torch.arange(samples), key)
 
 
-def context(of: Batch, task: TaskBase = TASKS[0], dim: int = 8, padding: int = 3) -> Context:
+def context(of: Batch, task: TaskBase = TASKS[0], dim: int = 40, padding: int = PADDING) -> Context:
     """What a component would be built from for a batch, with room for `padding` more frames."""
     return Context(
         channels={m: x.shape[2] for m, x in of.features.items()},
@@ -107,6 +110,23 @@ def padded(of: Batch, frames: int) -> Batch:
     """The batch with more padding behind every modality."""
     longer = {m: F.pad(x, (0, 0, 0, frames), value=9.0) for m, x in of.features.items()}
     return replace(of, features=longer, observed={m: F.pad(o, (0, frames)) for m, o in of.observed.items()})
+
+
+def cast(of: Any, dtype: torch.dtype) -> Any:
+    """The same with floating tensors of another type."""
+    return map_tensors(lambda x: x.to(dtype) if x.is_floating_point() else x, of)
+
+
+def flat(of: Any) -> list[Tensor]:
+    """All its tensors."""
+    found: list[Tensor] = []
+
+    def kept(x: Tensor) -> Tensor:
+        found.append(x.detach())
+        return x
+
+    map_tensors(kept, of)
+    return found
 
 
 def leaves(of: Any) -> tuple[Any, list[Tensor]]:

@@ -7,13 +7,13 @@ their job type.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from mmsa_core.recipes.recipe import Recipe, Wandb
 from mmsa_core.run_folder import checkpoint
+from mmsa_core.tracking import wandb_mode
 
 IDS = "wandb.json"
 """In a run folder: the id of each of its runs, by job type."""
@@ -38,7 +38,7 @@ def start(config: Wandb, recipe: Recipe, folder: Path, group: str, job: str, see
         tags=[*config.tags],
         config=recipe.model_dump(mode="json") | ({} if seed is None else {"seed": seed}),
         dir=str(folder),
-        mode=_mode(config),
+        mode=wandb_mode.mode(config.mode),  # type: ignore[arg-type]
         id=_id(folder, job),
         resume="allow",
         reinit="create_new",  # a run that is open in this process, such as a notebook's own, stays as it is
@@ -79,19 +79,3 @@ def _id(folder: Path, job: str) -> str:
         known[job] = uuid4().hex[:12]
         checkpoint.write_json(path, known)
     return known[job]
-
-
-def _mode(config: Wandb) -> Any:
-    if config.mode != "auto":
-        return config.mode
-    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
-
-
-def _has_key() -> bool:
-    """Whether an API key is at hand, in the environment or in ~/.netrc, where `wandb login` puts it."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return any("wandb" in host for host in netrc().hosts)
-    except (OSError, NetrcParseError):
-        return False

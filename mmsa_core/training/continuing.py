@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmsa_core.devices import pick
 from mmsa_core.display import Display
@@ -38,8 +39,11 @@ def go_on(
             "For more seeds: mmsa train RECIPE --out DIR --resume --seeds N"
         )
         return
-    chosen = pick(_device(folder, recipe) if device == "auto" else device) if together.size == 1 else together.device
-    experiment.train(recipe, folder, chosen, command, display, None, processes, True, together)
+    about = _first(folder, recipe)
+    device = provenance.device_kind(about) if device == "auto" else device
+    chosen = pick(device) if together.size == 1 else together.device
+    origin = about["recipe"] if isinstance(about.get("recipe"), dict) else None
+    experiment.train(recipe, folder, chosen, command, display, None, processes, True, origin, together)
 
 
 def _check(folder: Path) -> None:
@@ -71,9 +75,7 @@ def _finished(folder: Path, recipe: Recipe) -> bool:
     return (folder / "results.json").is_file() and all(map(resume.is_finished, seeds))
 
 
-def _device(folder: Path, recipe: Recipe) -> str:
-    """The kind of device that the first seed was begun on."""
-    for path in (folder / f"seed-{seed}" / "provenance.json" for seed in recipe.seeds):
-        if path.is_file():
-            return provenance.device_kind(checkpoint.read_json(path))
-    return "auto"
+def _first(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """The provenance of the first seed that was begun; nothing before that."""
+    paths = (folder / f"seed-{seed}" / "provenance.json" for seed in recipe.seeds)
+    return next((checkpoint.read_json(path) for path in paths if path.is_file()), {})

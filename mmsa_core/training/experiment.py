@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation.evaluation import references, summarize
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
-from mmsa_core.run_folder import checkpoint, lock
+from mmsa_core.run_folder import by_hand, checkpoint, lock
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import wandb_tracking
 from mmsa_core.training import component_log, jobs, resume, seed_run, world
@@ -38,13 +38,15 @@ def train(
     corpus: Corpus | None = None,
     processes: int | None = 1,
     resumed: bool = False,
+    origin: Mapping[str, str] | None = None,
     together: World = ALONE,
 ) -> Path:
     """Train and evaluate every seed, on the recipe's data or on a corpus in memory; returns the experiment's folder.
 
     So many `processes` train seeds at once (None: as many as cores allow), but a corpus in memory is trained on in this
     one. Those of `together` train one seed after another, each of them together; this is the first one. If `resumed`,
-    what `out` holds of this experiment is kept, and the seeds that it lacks are trained.
+    what `out` holds of this experiment is kept, and the seeds that it lacks are trained. Provenance tells of the
+    recipe's `origin`.
 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
@@ -52,6 +54,7 @@ def train(
     """
     assemble.contracts(recipe)
     world.check(recipe, together)
+    processes = by_hand.check_jobs(recipe, processes)
     if resumed and out is None:
         raise UserError("--resume: name the folder of the experiment that is to go on, with --out")
     folder = out if resumed and out is not None and resume.begun(out) else free_folder(recipe, out)
@@ -61,8 +64,8 @@ def train(
         display.note(f"{together.size} processes train each seed together, one seed after another (no --jobs)")
         processes = 1
     deterministic = algorithms(recipe.deterministic)
-    with component_log.shown(display.warn), _going_on(folder), deterministic, Stop().heard() as stop:
-        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop, together)
+    with component_log.shown(display.warn), _going_on(folder, command), deterministic, Stop().heard() as stop:
+        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop, origin, together)
         for note in setting.data.notes:
             display.note(note)
         there = resume.finished(setting)
@@ -90,15 +93,18 @@ def train(
 
 
 @contextmanager
-def _going_on(folder: Path) -> Iterator[None]:
+def _going_on(folder: Path, command: str) -> Iterator[None]:
     """Say how an experiment goes on that was interrupted, or that disk or memory did not suffice for."""
     again = f"the same command with --out {folder} --resume"
-    shorter = f"mmsa resume {shlex.quote(str(folder))}"
+    ways = f"mmsa resume {shlex.quote(str(folder))} goes on, or {again}"
+    if command.startswith("mmsa_core."):  # a notebook's
+        again = f"the same call with out={str(folder)!r} and resume=True"
+        ways = f"{again} goes on"
     try:
         with limits.told(folder, lambda: f"what was finished is kept; {again} goes on"):
             yield
     except Interrupted as error:
-        done = f"what was done is saved; {shorter} goes on, or {again}"
+        done = f"what was done is saved; {ways}"
         raise Interrupted(done if resume.begun(folder) else "nothing was begun") from error
 
 

@@ -62,7 +62,7 @@ def _prepared(order: Order, world: World, stop: Stop, corpus: Corpus | None, bef
         world.each("")
         return before
     try:
-        setting = seed_run.prepare(recipe, world.device, Path(), "", Display(), corpus, stop, world)
+        setting = seed_run.prepare(recipe, world.device, Path(), "", Display(), corpus, stop, world=world)
     except (UserError, OSError, MemoryError) as error:
         world.each(limits.explained(error) or str(error))
         raise Together from error

@@ -22,6 +22,7 @@ from mmsa_core import limits, registry
 from mmsa_core.display import Display
 from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.run_folder import by_hand
 from mmsa_core.training import component_log, resume, seed_run
 from mmsa_core.training.deterministic import algorithms
 from mmsa_core.training.seed_run import Setting
@@ -118,7 +119,8 @@ class Job:
         self._output, output = context.Pipe(duplex=False)
         self._message, message = context.Pipe(duplex=False)
         recipe = setting.recipe.model_dump(mode="json")
-        given = (recipe, seed, str(setting.device), setting.out, setting.command, output, message, locked)
+        about = (str(setting.device), setting.out, setting.command, setting.origin, by_hand.used(setting.recipe))
+        given = (recipe, seed, *about, output, message, locked)
         self.process = context.Process(target=work, args=given, daemon=True, name=f"seed {seed}")
         with _unreached():
             self.process.start()
@@ -172,6 +174,8 @@ def work(
     device: str,
     out: Path,
     command: str,
+    origin: Mapping[str, str] | None,
+    registered: Mapping[str, Mapping[str, str]],
     output: Connection,
     message: Connection,
     locked: Connection | None,
@@ -190,9 +194,10 @@ def work(
     try:
         with component_log.shown(display.warn), Stop().heard() as stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which tells the others
+            by_hand.register(registered)
             found = Recipe.model_validate(recipe)
             with algorithms(found.deterministic):
-                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop)
+                setting = seed_run.prepare(found, torch.device(device), out, command, display, None, stop, origin)
                 stop.patient = True
                 seed_run.run(setting, seed)
     except Interrupted:

@@ -1,7 +1,7 @@
 """One seed of an experiment: its teacher, its student, their evaluation, and the run folder of all that."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,8 @@ class Setting:
     display: Display
     stop: Callable[[], bool] = lambda: False
     """Whether training was asked to end."""
+    origin: Mapping[str, str] | None = None
+    """Where the recipe was found, for provenance."""
     world: World = ALONE
     """The processes that train each seed together."""
     switches: Switches = field(init=False)
@@ -67,6 +69,7 @@ def prepare(
     display: Display,
     corpus: Corpus | None = None,
     stop: Callable[[], bool] = lambda: False,
+    origin: Mapping[str, str] | None = None,
     world: World = ALONE,
 ) -> Setting:
     """Load the recipe's data (or take a corpus from memory), and what can be there to the device."""
@@ -74,7 +77,7 @@ def prepare(
         torch.set_num_threads(recipe.threads)
     loaded = data.load(recipe, corpus)
     splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
-    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display, stop, world)
+    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display, stop, origin, world)
 
 
 def run(setting: Setting, seed: int) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     folder = setting.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
-    about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command)
+    about = provenance.provenance(recipe, seed, setting.data, setting.device, setting.command, setting.origin)
     log = JsonLines(folder / "metrics.jsonl")
     saved = saving.last_of(folder, setting.display.warn)
     if saved and log.position() < saved.logged:

@@ -160,9 +160,5 @@ def test_it_conforms(fields):
     testing.check_encoder(Projection, Projection.Config(**fields), dim=8)
 
 
-def test_valid_conforms_but_for_padding():
-    testing.check_encoder(Projection, Projection.Config(kernel=5), dim=8, padding=0)
-
-
 def test_equal_width_conforms():
-    testing.check_encoder(Projection, Projection.Config(kernel=5), dim=4)
+    testing.check_encoder(Projection, Projection.Config(kernel=5), dim=4, counts=(1,))

@@ -92,16 +92,9 @@ def test_what_stands_at_missing_frames_does_not_matter_with_hide(hide):
     assert [torch.equal(found[:, s], wanted[:, s]) for s in others] == [hide, hide]
 
 
-def test_padding_does_not_matter_with_hide():
-    config = MultimodalTransformer.Config(hide=True, heads=5, layers=1)
-    options = {"dim": 20, "padding": 3}
-    testing.check_fusion(MultimodalTransformer, config, counts=(2, 3, 4), tasks=testing.TASKS[:1], **options)
-    testing.check_fusion(MultimodalTransformer, config, counts=(2,), tasks=testing.TASKS[1:], **options)
-
-
 def test_not_causal_with_hide_conforms():
     config = MultimodalTransformer.Config(hide=True, causal=False, heads=10, layers=1)
-    testing.check_fusion(MultimodalTransformer, config, dim=20, counts=(3,), tasks=testing.TASKS[:1], padding=3)
+    testing.check_fusion(MultimodalTransformer, config, dim=20, counts=(3,), tasks=testing.TASKS[:1])
 
 
 def test_attention_dropout_counts_where_its_modality_is_attended_to():

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+
+pytest.importorskip("mmsa_corrkd", reason="needs the plugin mmsa-corrkd")
 import torch
 from mmsa_corrkd import cpd, rcd, scd
 from mmsa_corrkd.critic import BilinearCritic

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("mmsa_dmd", reason="needs the plugin mmsa-dmd")
 import torch
 from mmsa_dmd import names
 from mmsa_dmd.graph import GraphDistillation
@@ -15,7 +17,7 @@ from mmsa_core.training.runner import Trainer
 from mmsa_core.training.terms import Terms
 from mmsa_core.types import Encoded
 
-pytestmark = pytest.mark.usefixtures("few")
+pytestmark = [pytest.mark.usefixtures("few"), pytest.mark.needs("mmsa-dmd")]
 
 spec = importlib.util.spec_from_file_location("dmd_published", Path(__file__).with_name("dmd_published.py"))
 published = importlib.util.module_from_spec(spec)

@@ -12,6 +12,8 @@ from mmsa_core.cli import main
 from mmsa_core.run_folder import checkpoint
 from mmsa_core.types import Batch
 
+pytestmark = pytest.mark.needs("mmsa-dmd")
+
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 MODALITIES = ("text", "audio", "vision")
 

@@ -1,6 +1,8 @@
 """Golden DMD margin loss: the published class's numbers."""
 
 import pytest
+
+pytest.importorskip("mmsa_dmd", reason="needs the plugin mmsa-dmd")
 import torch
 from mmsa_dmd.margin import label_gap, margin_loss
 

@@ -1,6 +1,8 @@
 """Golden Transformers: parts of the Multimodal Transformer's public code, and the whole of it."""
 
 import pytest
+
+pytest.importorskip("mmsa_dmd", reason="needs the plugin mmsa-dmd")
 import torch
 from mmsa_dmd import names
 from torch import nn

@@ -1,6 +1,8 @@
 """Batches in the corners of what there can be, and every registered component built for them."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -13,24 +15,6 @@ from mmsa_core.types import Outputs, map_tensors
 
 TASK = Bins(classes=7)
 MODALITIES = 3
-FIELDS = {
-    "frame_dropout": {"rate": [0.2, 0.8]},
-    "modality_dropout": {"rate": 0.5},
-    "block": {"rate": 0.5},
-    "pattern": {"hide": ["audio"]},
-    "cells": {"rate": 0.4},
-    "available": {"rate": 0.4},
-    "burst": {"rate": 0.4, "length": 2},
-    "late": {"frames": 2},
-    "noise": {"deviations": 0.5},
-    "dmd.graph": {"nodes": "heterogeneous"},
-    "bert": {
-        "architecture": {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 24, "vocabulary": 30},
-        "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3},
-        "then": {"name": "pooled"},
-    },
-}
-"""What a component's Config needs beyond its defaults."""
 
 
 def first_frames(batch, count):
@@ -77,8 +61,11 @@ def room(batch):
 
 
 def build(table, name, *more, **fields):
+    """A component as its first example says, with other fields."""
     torch.manual_seed(0)
-    config = table.config({"name": name, **FIELDS.get(name, {}), **fields})
+    with tempfile.TemporaryDirectory() as folder:
+        (example, *_) = table.get(name).examples(Path(folder))
+    config = table.config({"name": name, **example.config, **fields})
     return table.get(name)(config, *more)
 
 

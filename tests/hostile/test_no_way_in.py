@@ -48,12 +48,22 @@ ALLOWED = {
     ("mmsa_core/writers/mult_pickle.py", "pickle"): "writes pickles for other code; reads none",
     ("mmsa_core/writers/mmsa_fet.py", "pickle"): "writes pickles for other code; reads none",
     (
-        "mmsa_core/run_folder/provenance.py",
+        "mmsa_core/run_folder/source.py",
         "subprocess",
     ): "asks git for the commit of this code, with fixed arguments, no shell",
     ("mmsa_core/registry.py", "importlib"): "installed plugins: whoever installs a package has run its code already",
     ("mmsa_core/registry.py", "import_module"): "the module of the base classes, a literal",
     ("mmsa_core/registry.py", "from_string"): "entry points of installed distributions",
+    (
+        "mmsa_core/run_folder/lock.py",
+        "multiprocessing",
+    ): "wraps the lock's handle for processes of seeds; nothing is received",
+    ("mmsa_core/doctor/asking.py", "subprocess"): "this Python with a module of core: a plugin may end its process",
+    ("mmsa_core/recipes/installed.py", "importlib"): "where an installed package lies; imports nothing",
+    ("mmsa_core/datasets/cmu_sdk.py", "importlib"): "whether an optional library is there, by a literal",
+    ("mmsa_core/encoders/bert.py", "importlib"): "whether an optional library is there, by a literal",
+    ("mmsa_core/plugins/installed.py", "from_string"): "looks whether an entry point is well-formed; loads nothing",
+    ("mmsa_core/plugins/naming.py", "importlib"): "whether there is a module of a name without dots; imports nothing",
     ("mmsa_core/encoders/pretrained.py", "importlib"): "optional libraries, by literals",
     ("mmsa_core/encoders/pretrained.py", "import_module"): "optional libraries, by literals",
 }

@@ -117,7 +117,7 @@ def test_what_is_written(runs, tmp_path, mmsa, read):
         assert sorted(kept) == sorted(path.stem for path in (out / "tables").glob(f"*.{kind}"))
     assert "://" not in text
     fields = {row[0] for row in shown.tables["table-recipe-differences"]}
-    assert {"teacher.kind", "distillers.scd.eta"} <= fields
+    assert {"teacher.kind", "distillers.scd.name"} <= fields
     assert not {"seeds", "train.lr"} & fields
     assert [row[0] for row in shown.tables["table-main"][1:3]] == ["taught", "plain_<b>|%"]  # the baseline is first
     comparisons = shown.tables["table-comparison-corrkd-intra"]

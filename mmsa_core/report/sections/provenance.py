@@ -8,6 +8,7 @@ from mmsa_core.report.material import Material, Run
 
 FACTS = {
     "command": "command",
+    "recipe": "recipe",
     "data_sha256": "data, SHA-256",
     "data_converted_from_sha256": "data converted from, SHA-256",
     "splits": "samples",

@@ -15,19 +15,23 @@ from mmsa_core.closed import Closed
 
 
 class MlpCritic(nn.Module):
-    """T(x, y) = MLP([x, y]) for every pair."""
+    """T(x, y) = MLP([x, y]) for every pair.
+
+    `numbers` is how many a step of its computation holds for one pair.
+    """
 
     def __init__(self, width: int, hidden: int, layers: int) -> None:
         super().__init__()
         widths = [2 * width, *[hidden] * layers]
+        self.numbers = max(widths)
         inner = [nn.Sequential(nn.Linear(i, o), nn.ReLU()) for i, o in pairwise(widths)]
         self.net = nn.Sequential(*inner, nn.Linear(widths[-1], 1))
 
     def forward(
-        self, x: Float[Tensor, "*groups batch width"], y: Float[Tensor, "*groups batch width"]
-    ) -> Float[Tensor, "*groups batch batch"]:
-        n = x.shape[-2]
-        pairs = [x.unsqueeze(-2).expand(*x.shape[:-1], n, -1), y.unsqueeze(-3).expand(*y.shape[:-2], n, n, -1)]
+        self, x: Float[Tensor, "*groups rows width"], y: Float[Tensor, "*groups batch width"]
+    ) -> Float[Tensor, "*groups rows batch"]:
+        rows, n = x.shape[-2], y.shape[-2]
+        pairs = [x.unsqueeze(-2).expand(*x.shape[:-1], n, -1), y.unsqueeze(-3).expand(*y.shape[:-2], rows, n, -1)]
         scores: Tensor = self.net(torch.cat(pairs, dim=-1)).squeeze(-1)
         return scores
 
@@ -37,12 +41,13 @@ class BilinearCritic(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.numbers = 1
         self.W = nn.Parameter(torch.empty(width, width))
         nn.init.xavier_uniform_(self.W)
 
     def forward(
-        self, x: Float[Tensor, "*groups batch _left"], y: Float[Tensor, "*groups batch _right"]
-    ) -> Float[Tensor, "*groups batch batch"]:
+        self, x: Float[Tensor, "*groups rows _left"], y: Float[Tensor, "*groups batch _right"]
+    ) -> Float[Tensor, "*groups rows batch"]:
         return x @ self.W @ y.mT
 
 

@@ -5,7 +5,7 @@ its non-target part, I = mutual information, T = critic, N = samples of the batc
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import log
 from typing import ClassVar, Literal
 
@@ -19,7 +19,8 @@ from mmsa_core.components import Context, Distiller, DistillerConfig, OptimizerC
 from mmsa_core.errors import UserError
 from mmsa_core.tasks import IGNORE
 from mmsa_core.types import Batch, Outputs
-from mmsa_corrkd.critic import CriticConfig
+from mmsa_corrkd.blocks import scored
+from mmsa_corrkd.critic import BilinearCritic, CriticConfig, MlpCritic
 
 INDEPENDENT = -2 * log(2)
 """The bound of a critic that is zero everywhere: what it says of independent responses."""
@@ -129,11 +130,18 @@ class ResponseConsistency(Distiller):
         known = (category != IGNORE).T.to(student.logits.dtype)
         marginal = known.unsqueeze(2) * known.unsqueeze(1) * negatives(self.negatives, len(category), category.device)
         bounds = {
-            part: jensen_shannon(self.critics[part](r_t[part], r_s[part]), known, marginal) for part in self.factors
+            part: jensen_shannon(scored(critic, r_t[part], r_s[part], critic.numbers), known, marginal)
+            for part, critic in self._critics()
         }
         pairs = self.negatives == "all" or len(category) > 1
         self.observe(**{f"bound_{part}": bound for part, bound in bounds.items() if pairs})
         return -torch.stack([factor * bounds[part] for part, factor in self.factors.items()]).sum()
+
+    def _critics(self) -> Iterator[tuple[str, MlpCritic | BilinearCritic]]:
+        for part in self.factors:
+            critic = self.critics[part]
+            assert isinstance(critic, MlpCritic | BilinearCritic)
+            yield part, critic
 
     def _parts(
         self, logits: Float[Tensor, "batch width"], category: Int64[Tensor, "batch groups"]

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.types import Batch, Outputs
+from mmsa_corrkd import blocks
 
 
-def distances(h_s: Float[Tensor, "batch joint"], h_t: Float[Tensor, "batch joint"]) -> Float[Tensor, "batch batch"]:
+def distances(h_s: Float[Tensor, "rows joint"], h_t: Float[Tensor, "batch joint"]) -> Float[Tensor, "rows batch"]:
     """D_ij = ||H^s_i - H^t_j||_2; where two representations are equal the gradient is zero.
 
     From the differences: torch's faster |a|^2 + |b|^2 - 2ab loses a small distance to rounding. Of half precision in
@@ -25,29 +26,31 @@ def distances(h_s: Float[Tensor, "batch joint"], h_t: Float[Tensor, "batch joint
     return torch.cdist(h_s.to(wide), h_t.to(wide), compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def others(distance: Float[Tensor, "batch batch"]) -> Bool[Tensor, "batch batch"]:
-    """Mark the pairs j != i."""
-    return ~torch.eye(len(distance), dtype=torch.bool, device=distance.device)
+def others(distance: Float[Tensor, "rows batch"], first: int = 0) -> Bool[Tensor, "rows batch"]:
+    """Mark the pairs j != i; the first row is sample `first`."""
+    rows, batch = distance.shape
+    i = torch.arange(first, first + rows, device=distance.device)
+    return i.unsqueeze(1) != torch.arange(batch, device=distance.device)
 
 
-def matching(distance: Float[Tensor, "batch batch"]) -> Float[Tensor, ""]:
+def matching(distance: Float[Tensor, "rows batch"], first: int = 0) -> Float[Tensor, ""]:
     r"""Pull a sample to its own teacher: :math:`\sum_i \sum_{j \ne i} D_{ii}^2 = (N-1) \sum_i D_{ii}^2`."""
-    return (len(distance) - 1) * distance.diagonal().square().sum()
+    return (distance.shape[1] - 1) * distance.diagonal(first).square().sum()
 
 
-def repulsion(distance: Float[Tensor, "batch batch"], eta: float) -> Float[Tensor, ""]:
+def repulsion(distance: Float[Tensor, "rows batch"], eta: float, first: int = 0) -> Float[Tensor, ""]:
     r"""Push a sample from the others' teachers: :math:`\sum_i \sum_{j \ne i} \max(0, \eta - D_{ij})^2`."""
-    return ((eta - distance).relu().square() * others(distance)).sum()
+    return ((eta - distance).relu().square() * others(distance, first)).sum()
 
 
-def sample_contrastive(distance: Float[Tensor, "batch batch"], eta: float) -> Float[Tensor, ""]:
-    r"""Add matching and repulsion, as the paper writes the loss.
+def sample_contrastive(distance: Float[Tensor, "rows batch"], eta: float, first: int = 0) -> Float[Tensor, ""]:
+    r"""Add matching and repulsion, as the paper writes the loss; of some rows i, beginning with `first`, their share.
 
     .. math:: L_{SCD} = \sum_{i=1}^N \sum_{j \ne i} D(H^s_i, H^t_i)^2 + \max\{0, \eta - D(H^s_i, H^t_j)\}^2
 
     The matching term does not depend on j, so it counts N - 1 times. A batch of one has no pair: zero.
     """
-    return matching(distance) + repulsion(distance, eta)
+    return matching(distance, first) + repulsion(distance, eta, first)
 
 
 class SampleContrastive(Distiller):
@@ -69,10 +72,18 @@ class SampleContrastive(Distiller):
         self.eta, self.mean, self.rms = config.eta, config.reduction == "mean", config.distance == "rms"
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Float[Tensor, ""]:
-        d = distances(student.joint, teacher.joint.detach())
+        h_s, h_t = student.joint, teacher.joint.detach()
+        found = blocks.summed(self._share, h_s, h_t)
+        pairs = max(len(h_s) * (len(h_s) - 1), 1)
+        self.observe(active_margins=found[1].detach() / pairs)
+        return found[0] / pairs if self.mean else found[0]
+
+    def _share(
+        self, h_s: Float[Tensor, "rows joint"], h_t: Float[Tensor, "batch joint"], first: int
+    ) -> Float[Tensor, "2"]:
+        """Of some of the student's samples: their share of the loss, and how many of their margins are active."""
+        d = distances(h_s, h_t)
         if self.rms:
-            d = d / student.joint.shape[1] ** 0.5
-        pairs = max(len(d) * (len(d) - 1), 1)
-        self.observe(active_margins=((d < self.eta) & others(d)).sum() / pairs)
-        loss = sample_contrastive(d, self.eta)
-        return loss / pairs if self.mean else loss
+            d = d / h_s.shape[1] ** 0.5
+        active = (d < self.eta) & others(d, first)
+        return torch.stack([sample_contrastive(d, self.eta, first), active.sum().to(d.dtype)])

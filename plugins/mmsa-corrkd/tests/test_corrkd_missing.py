@@ -89,6 +89,5 @@ def test_unknown_modality():
         masker(weights={"video": 1})(full(2), DRAW)
 
 
-@pytest.mark.parametrize("modalities", [1, 2, 3, 4])
-def test_conforms(modalities):
-    testing.check_masker(masker(), modalities=modalities)
+def test_conforms_with_fields():
+    testing.check_masker(ModalityRandomMissing, ModalityRandomMissing.Config(rate=(0.2, 0.4)))

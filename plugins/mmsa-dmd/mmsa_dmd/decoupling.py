@@ -1,12 +1,13 @@
 """Each modality's sequence taken apart into a private and a shared part, and put together again (DMD, section 3.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mmsa_core.components import Context
+from mmsa_core.recording import symbolic
 from mmsa_core.types import Encoded, Modality
 from mmsa_dmd.heads import Linears
 from mmsa_dmd.stacked import Stacked
@@ -39,10 +40,8 @@ class Decoupling(nn.Module):
         self.decoder = Linears(len(self.modalities), 2 * dim, dim, bias=False)
 
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Parts:
-        lengths: dict[int, list[Modality]] = {}
-        for m in self.modalities:
-            lengths.setdefault(encoded[m].sequence.shape[1], []).append(m)
-        parts = {tuple(members): self._group(members, encoded) for members in lengths.values()}
+        groups = of_one_length({m: encoded[m].sequence.shape[1] for m in self.modalities})
+        parts = {tuple(members): self._group(members, encoded) for members in groups}
         kinds = zip(*parts.values(), strict=True)
         return Parts(*(Stacked(self.modalities, dict(zip(parts, kind, strict=True))) for kind in kinds))
 
@@ -57,3 +56,11 @@ class Decoupling(nn.Module):
         reconstruction = torch.bmm(torch.cat([private, shared], dim=2), decoder)
         again = torch.bmm(reconstruction, private_weight)
         return tuple(t.view(shape).transpose(0, 1) for t in (private, shared, reconstruction, again))
+
+
+def of_one_length(lengths: Mapping[Modality, int]) -> list[list[Modality]]:
+    """The modalities in groups of equal length; one whose length is open in an exported graph is by itself."""
+    groups: dict[Hashable, list[Modality]] = {}
+    for m, time in lengths.items():
+        groups.setdefault(m if symbolic(time) else time, []).append(m)
+    return list(groups.values())

@@ -4,7 +4,8 @@ Symbols: x_m = projected sequence, s_m = its private and c_m = its shared part, 
 attention and memory, c = the shared parts after self-attention, side by side.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from mmsa_core.attention.crossmodal import Crossmodal, CrossmodalConfig, summary
 from mmsa_core.attention.frames import Frames
 from mmsa_core.components import Context, Fusion
+from mmsa_core.example import Example
 from mmsa_core.types import Encoded, Modality
 from mmsa_dmd.decoupling import Decoupling, Parts
 from mmsa_dmd.heads import Linears, ResidualHeads, by_modality, same_shape
@@ -39,6 +41,11 @@ class DecoupledFusion(Fusion):
         reading: Literal["flatten", "pooled"] = "flatten"
         """How the heads of one modality's shared part read its sequence: all steps side by side (as published; the
         longest sequence of the data fixes the length), or their mean (any length)."""
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        any_length = {"layers": 1, "reading": "pooled", "hide": True, "variant": "described"}
+        return [Example(config, 20, modalities=(2, 3, 4)) for config in ({"layers": 1}, any_length)]
 
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)

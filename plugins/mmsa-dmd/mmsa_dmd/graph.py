@@ -5,6 +5,7 @@ node m; e_ij = learned edge, p_ij = prior; w_ij = e_ij + p_ij; f = logits, r = r
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from mmsa_core.components import Context, Distiller, DistillerConfig
 from mmsa_core.errors import UserError
+from mmsa_core.example import Example
 from mmsa_core.types import Batch, Modality, Outputs
 from mmsa_dmd.cosine import unit
 from mmsa_dmd.outputs import Decoupled, Nodes, nodes_of
@@ -29,7 +31,7 @@ def distance(
     """Sum of absolute or squared differences, or 1 - cosine; the teacher learns nothing from it."""
     teacher = teacher.detach()
     if metric == "cosine":
-        return 1 - F.cosine_similarity(student, teacher, dim=-1)
+        return 1 - F.cosine_similarity(student, teacher, dim=-1, eps=max(1e-8, torch.finfo(student.dtype).tiny))
     difference = student - teacher
     return (difference.abs() if metric == "l1" else difference.square()).sum(dim=-1)
 
@@ -88,6 +90,12 @@ class GraphDistillation(Distiller):
 
     prior: Tensor
     others: Tensor
+
+    @classmethod
+    def examples(cls, folder: Path) -> Sequence[Example]:
+        nodes, variants = ("homogeneous", "heterogeneous"), ("published", "described")
+        configs = [{"nodes": node, "variant": variant} for node in nodes for variant in variants]
+        return [Example(config, modalities=(2, 3, 4)) for config in configs]
 
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)

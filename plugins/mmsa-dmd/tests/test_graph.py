@@ -326,9 +326,9 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: "-".join(fields.values()))
-def test_it_conforms(decoupled, fields):
+def test_it_conforms(fields):
     config = GraphDistillation.Config(**fields)
-    testing.check_distiller(GraphDistillation, config, build=decoupled, counts=(2, 3, 4))
+    testing.check_distiller(GraphDistillation, config, counts=(2, 3, 4))
 
 
 def test_it_reads_the_nodes_that_it_is_told_to(decoupled):

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmsa_dmd.margin import MarginLoss, label_gap, margin_loss
+from mmsa_dmd.outputs import Decoupled
 
 from mmsa_core import testing
 from mmsa_core.tasks import BinaryLabels
@@ -115,5 +116,5 @@ def test_it_reads_the_similarity_of_parts_where_there_is_one(decoupled):
     torch.testing.assert_close(loss, margin_loss(x, label_gap(full.target.repeat(3)[here]), 0.15))
 
 
-def test_conforms_with_parts(decoupled):
-    testing.check_distiller(MarginLoss, build=decoupled)
+def test_conforms_with_parts():
+    testing.check_distiller(MarginLoss, build=Decoupled.example)

@@ -71,5 +71,5 @@ def test_both_sides_learn(by_hand):
 
 
 @pytest.mark.parametrize("cycle", [0.0, 1.0])
-def test_it_conforms(decoupled, cycle):
-    testing.check_distiller(Reconstruction, Reconstruction.Config(cycle=cycle), build=decoupled)
+def test_it_conforms(cycle):
+    testing.check_distiller(Reconstruction, Reconstruction.Config(cycle=cycle))

@@ -91,7 +91,3 @@ def test_without_any_class_it_is_zero_with_a_gradient(decoupled):
     assert value == 0
     found = torch.autograd.grad(value, taken, allow_unused=True, materialize_grads=True)
     assert not any(g.any() for g in found)
-
-
-def test_it_conforms(decoupled):
-    testing.check_distiller(BranchSupervision, build=decoupled)

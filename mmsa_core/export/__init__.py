@@ -1,0 +1,1 @@
+"""A trained student as one file that other programs run: `mmsa export`."""

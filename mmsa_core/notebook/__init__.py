@@ -1,0 +1,1 @@
+"""What a notebook calls; `mmsa_core` itself has the names."""

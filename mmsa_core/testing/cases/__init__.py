@@ -1,0 +1,1 @@
+"""The situations that components are tried in, a file for each kind."""
