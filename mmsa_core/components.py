@@ -78,6 +78,8 @@ class Fusion(nn.Module, Exemplified, ABC):
     gives: ClassVar[type[Outputs]] = Outputs
     fixed_length: bool = False
     """Whether the result for a sample depends on how far it is padded (see `Encoder`)."""
+    mixed: ClassVar[bool] = True
+    """Whether it may compute in 16 bits where a recipe asks for mixed precision; else it computes in float32."""
 
     def __init__(self, config: Any, context: Context) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmsa_core.components import Encoder, Fusion
 from mmsa_core.corpora.corpus import Split
 from mmsa_core.corpora.sequences import Sequences
-from mmsa_core.types import Batch, Encoded, Modality, Outputs
+from mmsa_core.types import Batch, Encoded, Modality, Outputs, map_tensors, widened
 
 
 class Standardize(nn.Module):
@@ -84,5 +84,12 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         encoded = {m: self.encode(m, batch.features[m], batch.observed[m]) for m in self.encoders}
+        device = next(iter(batch.observed.values())).device.type
+        if not self.fusion.mixed and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._fused(map_tensors(widened, encoded))
+        return self._fused(encoded)
+
+    def _fused(self, encoded: Mapping[Modality, Encoded]) -> Outputs:
         outputs: Outputs = self.fusion(encoded)
         return outputs

@@ -129,6 +129,11 @@ def map_tensors(function: Callable[..., Tensor], first: T, *others: T) -> T:
     return first
 
 
+def widened(x: Tensor) -> Tensor:
+    """Numbers of 16 bits in single precision; others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def narrow(outputs: Outputs, kind: type[Outputs]) -> Outputs:
     """The fields of `kind` alone; outputs of another class stay as they are."""
     if not isinstance(outputs, kind):

@@ -42,7 +42,18 @@ def recipes(make):
     without = {"kind": "none"}
     parts = {name: {"name": f"dmd.{name}"} for name in ("reconstruction", "orthogonality")}
     return {
-        "corrkd": make.corrkd(train=STEPS | {"lr": 0.01}, model=MODEL, data=LONG, log={"gradients_every": 10}),
+        "corrkd": make.corrkd(
+            teacher={"kind": "trained", "train": STEPS | {"batch_size": 25, "lr": 0.01}},
+            distillers={
+                "scd": {"name": "corrkd.scd"},
+                "cpd": {"name": "corrkd.cpd"},
+                "rcd": {"name": "corrkd.rcd", "optimizer": None},  # Adam enlarges what rounding leaves
+            },
+            train=STEPS | {"lr": 0.01},
+            model=MODEL,
+            data=LONG,
+            log={"gradients_every": 10},
+        ),
         "dmd": dmd(train=STEPS | {"lr": 1e-3, "momentum": 0.0, "clip_value": 0.6}, data=LONG),
         "binary": make.corrkd(
             **half,

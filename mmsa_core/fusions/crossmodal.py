@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import nn
@@ -20,6 +21,8 @@ class MultimodalTransformer(Fusion):
     `joint` is h [batch, modalities * (modalities - 1) * dim]. The published projections are encoders here
     (`projection` of kernel 1).
     """
+
+    mixed: ClassVar[bool] = False  # the gradient of its attention is written out, in one precision
 
     class Config(CrossmodalConfig):
         heads: int = 5

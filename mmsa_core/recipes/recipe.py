@@ -101,6 +101,9 @@ class Train(OptimizerConfig):
     plateau_patience: NonNegativeInt = 5
     """So many epochs on end without a loss below the best one (by a factor of 1 - 1e-4) change nothing; `plateau` acts
     on the next one."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What networks compute in while they train (torch's autocast). Weights, what a network gives, losses, validation
+    and evaluation are in float32 always. `float16` scales the objective, and leaves out updates that overflow."""
     clip: PositiveFloat | None = None
     """Largest norm of the student's gradient, clipped before an update; None does not clip."""
     clip_value: PositiveFloat | None = None

@@ -11,6 +11,7 @@ from torch.optim.optimizer import ParamsT
 from mmsa_core.components import Encoder, OptimizerConfig
 from mmsa_core.recipes.recipe import Train
 from mmsa_core.training import nonfinite, restoring
+from mmsa_core.training.precision import Scale
 from mmsa_core.training.terms import Terms
 from mmsa_core.training.world import ALONE, World
 
@@ -19,7 +20,7 @@ class Updates:
     """The optimisers of a network and of its loss terms; `parameters` are those of the network that learn."""
 
     def __init__(self, train: Train, network: nn.Module, terms: Terms, world: World = ALONE) -> None:
-        self.train, self.world = train, world
+        self.train, self.world, self.scale = train, world, Scale(train.precision)
         self.parameters = trainable(network)
         rates, others = by_rate(network, train.lr), []
         self._all = list(self.parameters)
@@ -53,10 +54,11 @@ class Updates:
 
         Every process has the whole objective, and with it the whole gradient of what the terms learn themselves.
         """
-        own = torch.autograd.grad(total, self._all, allow_unused=True)
+        own = torch.autograd.grad(self.scale.on(total), self._all, allow_unused=True)
         whole = 1 + len(self._all) - len(self.parameters)
-        *found, agreed = self.world.summed((*own, total.detach()), (*self._all, total), whole)
+        *scaled, agreed = self.world.summed((*own, total.detach()), (*self._all, total), whole)
         assert agreed is not None
+        found = map(self.scale.off, scaled)
         learned = [(p, g) for p, g in zip(self._all, found, strict=True) if g is not None]
         self.largest = nonfinite.largest(agreed, (g for _, g in learned))
         self._learned.update(p for p, _ in learned)
@@ -75,6 +77,7 @@ class Updates:
             if parameter not in self._learned:
                 parameter.grad = None  # what no loss asked for stays as it is, whatever it was moved by before
         self._learned.clear()
+        self.scale.held()
         for each in self.optimizers:
             each.step()
             each.zero_grad(set_to_none=False)  # the others stay where they are: one operation instead of one each
@@ -88,13 +91,19 @@ class Updates:
     def state(self) -> dict[str, Any]:
         """What the next update depends on besides the weights; to be asked for behind an update."""
         assert not self._learned
-        return {"optimizers": [each.state_dict() for each in self.optimizers], "plateau": self._plateau.state()}
+        return {
+            "optimizers": [each.state_dict() for each in self.optimizers],
+            "plateau": self._plateau.state(),
+            "scale": self.scale.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         for each, saved in zip(self.optimizers, state["optimizers"], strict=True):
             restoring.optimizer(saved, each)
         restoring.same_form(state["plateau"], self._plateau.state(), "plateau")
+        restoring.same_form(state["scale"], self.scale.state(), "scale")
+        self.scale.restore(state["scale"])
         for name, value in state["plateau"].items():
             setattr(self._plateau, name, value)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.recipes.recipe import Train
 from mmsa_core.tasks import NoTask, TaskBase
-from mmsa_core.training import nonfinite, restoring, step_log
+from mmsa_core.training import nonfinite, precision, restoring, step_log
 from mmsa_core.training.complaints import complaints
 from mmsa_core.training.nonfinite import EVERY, ROLLBACKS, Guard, NonFinite
 from mmsa_core.training.optimization import Updates
@@ -69,21 +70,27 @@ class Trainer:
         self.terms = terms or Terms()
         self.validation = Validation(stage, task, train, seed, validation_masker or masker, teacher, self.terms)
         self.watcher = watcher or Watcher()
+        precision.check(train.precision, self._device)
         self.updates = Updates(train, network, self.terms, world)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
         self.bucket, self.workers, self.saver = bucket, workers, saver
         self.progress = Progress()
-        at_once = train.on_nonfinite != "stop" or next(network.parameters()).device.type == "cpu"
+        at_once = train.on_nonfinite != "stop" or self.updates.scale.moves or self._device.type == "cpu"
         self.guard = Guard(1 if at_once else EVERY)
         self._ids: Sequence[str] = ()
         self._epoch_began: dict[str, Any] = {}
         self._same: list[str] = []
         """What had one value in all steps of the last epoch."""
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
         """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
         seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
-        student = self.world.run(self.network, seen, responses=not self.terms.modules)
+        network = partial(precision.run, self.network, precision=self.train.precision)
+        student = self.world.run(network, seen, responses=not self.terms.modules)
         own = {} if isinstance(self.task, NoTask) else {"task": self.task.objective(student.logits, batch.target)}
         teacher = self.teacher(batch, student) if self.teacher else student
         return own | self.terms.values(student, teacher, seen), seen
@@ -122,6 +129,9 @@ class Trainer:
         bad = self.guard.look() if now or self.guard.due else None
         if bad is None:
             return True
+        if self.updates.scale.overflowed():
+            self._skip()
+            return False
         step, index = bad
         rows = {row["step"]: row for row in step_log.rows(self.progress.pending)}
         message = f"{self.stage}: {nonfinite.culprits(rows[step])} at step {step} (epoch {epoch})"
@@ -131,18 +141,22 @@ class Trainer:
             message += f"; by themselves not finite: {nonfinite.named([ids[row] for row in own])}"
         if self.train.on_nonfinite != "skip":
             raise NonFinite(message)
+        self._skip()
+        self.watcher.warn(f"{message}. The update is skipped (train.on_nonfinite: skip)")
+        return False
+
+    def _skip(self) -> None:
+        """Leave an update out."""
         self.updates.forget()
         self.progress.skipped += 1
         self.progress.pending[-1][0]["skipped"] = True
-        self.watcher.warn(f"{message}. The update is skipped (train.on_nonfinite: skip)")
-        return False
 
     def _own(self, batch: Batch, epoch: int) -> list[int]:
         """The samples of a batch whose prediction or own loss of the task is not finite, as the student saw them."""
         seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(derive(self.seed, self.stage, "dropout", self.progress.steps - 1))
-            logits = self.network(seen).logits
+            logits = precision.run(self.network, seen, self.train.precision).logits
             fine = logits.isfinite().all(dim=1).tolist()
             if not isinstance(self.task, NoTask):
                 each = zip(logits.unsqueeze(1), seen.target.unsqueeze(1), strict=True)
@@ -283,8 +297,7 @@ class Trainer:
             each.load_state_dict(saved)
         self.progress = restoring.progress(state["progress"], self.network, self.terms.modules)
         self._epoch_began = state.get("epoch_began", self._epoch_began)
-        device = next(self.network.parameters()).device
-        self.progress.pending = [(row, names, values.to(device)) for row, names, values in self.progress.pending]
+        self.progress.pending = [(row, names, values.to(self._device)) for row, names, values in self.progress.pending]
 
     def _averages(self) -> list[nn.Module]:
         """The networks that follow the student's weights."""
@@ -312,7 +325,7 @@ class Trainer:
         rows = step_log.rows(self.progress.pending)
         self.progress.pending.clear()
         self.watcher.rows(self.stage, rows)
-        series = step_log.series(rows)
+        series = step_log.series([row for row in rows if not row.get("skipped")])
         for name in step_log.partly_finite(series):
             self.watcher.warn(f"{self.stage}: {name} is not finite in some steps, which its means leave out")
         self._same = step_log.constant(series)

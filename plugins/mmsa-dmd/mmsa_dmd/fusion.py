@@ -34,6 +34,7 @@ class DecoupledFusion(Fusion):
     """
 
     gives: ClassVar[type[Decoupled]] = Decoupled
+    mixed: ClassVar[bool] = False  # the gradient of its attention is written out, in one precision
 
     class Config(CrossmodalConfig):
         variant: Literal["published", "described"] = "published"
