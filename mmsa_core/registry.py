@@ -34,6 +34,7 @@ SLOW = 2.0
 
 def suggestions(name: str, known: Sequence[str]) -> str:
     """` Did you mean ...?` with the known names that are close, or that end in `name`; else nothing."""
+    known = list(dict.fromkeys(known))
     ending = [each for each in known if each.split(".")[-1] == name]
     by_ending = {each.split(".")[-1]: each for each in known}
     close = ending or get_close_matches(name, known, n=2)

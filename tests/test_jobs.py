@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_a_seed_that_fails_stops_no_other(make, tmp_path):
     first, second = str(caught.value).splitlines()
     assert first.startswith("seed 2: ")
     assert "File exists" in first
-    assert second == f"seed-1 finished and kept in {out}; with the same recipe --resume goes on"
+    assert second == f"seed-1 finished and kept in {out}; mmsa resume {out} goes on"
     assert not (out / "seed-3").exists()
     assert not (out / "results.json").exists()
 
@@ -205,3 +206,21 @@ def test_where_it_failed_is_the_cause(make, tmp_path):
     assert isinstance(caught.value.__cause__, jobs.Elsewhere)
     assert str(caught.value.__cause__).startswith("seed 2, in its process:\nTraceback ")
     assert "folder.mkdir(" in str(caught.value.__cause__)
+
+
+def test_a_failure_of_more_words_than_a_pipe_holds_is_heard():
+    context, said = multiprocessing.get_context("spawn"), ("x" * 10**6, "where")
+    job = object.__new__(jobs.Job)
+    (job._output, output), (job._message, message) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+    os.set_blocking(job._output.fileno(), False)
+    job._rest, job._said = b"", None
+    talking = threading.Thread(target=message.send, args=(said,), daemon=True)
+    talking.exitcode, job.process = 2, talking
+    talking.start()
+    until = time.monotonic() + 60
+    while talking.is_alive() and time.monotonic() < until:
+        job.lines(ended=False)
+    assert not talking.is_alive()
+    assert job.close() == said
+    output.close()
+    message.close()

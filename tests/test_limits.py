@@ -90,9 +90,7 @@ def test_what_runs_out_is_said_and_the_last_state_goes_on(make, tmp_path, monkey
             train(recipe_of(make), tmp_path / "out")
     monkeypatch.undo()
     *_, last = saving.files(tmp_path / "out" / "seed-1", "student")
-    assert f"the last state is whole: {last}; the same command with --out {tmp_path / 'out'} --resume" in str(
-        caught.value
-    )
+    assert f"the last state is whole: {last}; mmsa resume {tmp_path / 'out'}, or the same command" in str(caught.value)
     assert not list(tmp_path.rglob(".student-*"))
     train(recipe_of(make), tmp_path / "out", resumed=True)
     assert content(tmp_path / "out") == whole
@@ -155,7 +153,10 @@ def test_files_may_not_grow(make, tmp_path, jobs):
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 2, said
     assert "student-000001.state: File too large; raise the limit" in said
-    assert "no state was saved yet in out/seed-1; the same command with --out out --resume trains it anew" in said
+    assert (
+        "no state was saved yet in out/seed-1; mmsa resume out, or the same command with --out out --resume, trains"
+        in said
+    )
     assert "Traceback" not in said
 
 

@@ -120,6 +120,11 @@ def test_an_unknown_name_suggests_and_lists(table, name, meant):
     assert all(known in message.split("Known:")[1] for known in table)
 
 
+def test_a_name_that_two_know_is_suggested_once():
+    assert registry.suggestions("rcd", ["corrkd.rcd", "corrkd.rcd"]) == " Did you mean 'corrkd.rcd'?"
+    assert registry.suggestions("corrkd.rdc", ["corrkd.rcd", "corrkd.rcd"]) == " Did you mean 'corrkd.rcd'?"
+
+
 def test_a_name_like_no_other_gets_no_suggestion():
     with pytest.raises(UserError, match="unknown fusion 'zzzzzz'") as caught:
         registry.fusions.get("zzzzzz")
@@ -161,6 +166,13 @@ def test_a_malformed_file_is_reported_and_skipped(install, text, name):
     assert result.exit_code == 0
     assert f"warning: {problem}" in result.stderr
     assert "warning" not in result.stdout
+
+
+def test_a_group_that_does_not_exist_is_reported(install):
+    install("[mmsa.distiller]\nx.term = x.term:Term\n")
+    (problem,) = registry.metadata().problems
+    assert problem.startswith("mmsa-broken 0.3: there is no group [mmsa.distiller]; there are mmsa.encoders, ")
+    everything_else_works()
 
 
 def test_a_stranger_without_our_groups_is_left_alone(install):

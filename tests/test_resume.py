@@ -185,3 +185,19 @@ def test_a_seed_that_another_process_finished_meanwhile_is_kept(make, copy, monk
     monkeypatch.setattr(resume, "finished", lambda setting: [1])  # as it was when this process looked
     train(make.tiny(seeds=[1, 2, 3], train=SHORT), copy, resumed=True)
     assert (seeds, tree(copy / "seed-2")) == ([], before)
+
+
+def test_a_folder_that_another_process_filled_meanwhile_is_refused(make, whole, tmp_path, monkeypatch):
+    rehearse, here = experiment.rehearse, tmp_path / "here"
+    monkeypatch.setattr(experiment, "rehearse", lambda *a: rehearse(*a) or shutil.copytree(whole, here))
+    with pytest.raises(UserError, match="already holds something, and nothing is overwritten"):
+        train(make.tiny(seeds=[1], train=SHORT | {"lr": 2e-3}), here)
+    assert tree(here) == tree(whole)
+
+
+def test_seeds_that_another_process_finished_behind_the_first_look_are_not_lost(make, copy, whole, monkeypatch):
+    kept, rehearse = copy.with_name("kept"), experiment.rehearse
+    (copy / "seed-3").rename(kept)
+    monkeypatch.setattr(experiment, "rehearse", lambda *a: rehearse(*a) or kept.rename(copy / "seed-3"))
+    train(make.tiny(seeds=[1], train=SHORT), copy, resumed=True)
+    assert json.loads((copy / "results.json").read_text())["seeds"] == [1, 2, 3]

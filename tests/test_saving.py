@@ -247,3 +247,25 @@ def test_an_interruption_in_process_is_an_exception(make, tmp_path, monkeypatch)
     monkeypatch.setattr("mmsa_core.training.stopping.Stop.__call__", lambda self: states.exists())
     with pytest.raises(Interrupted, match=r"mmsa resume .*out goes on, or the same command with --out .*out --resume$"):
         train(recipe_of(make), tmp_path / "out")
+
+
+def test_what_is_no_state_is_neither_read_nor_counted(tmp_path):
+    folder = tmp_path / saving.FOLDER
+    folder.mkdir()
+    saver = Saver(tmp_path, "student", Save(steps=1), pytest.fail)
+    for name in ("student-zz.state", "student-000009x.state", ".student-000001.state.ab12cd34"):
+        (folder / name).write_bytes(b"odd")
+    assert saver.load() is None
+    saver.save({"step": 1})
+    assert saver.load() == {"step": 1}
+    saving.tidy(tmp_path)
+    assert not (folder / ".student-000001.state.ab12cd34").exists()  # a kill leaves such behind
+
+
+@pytest.mark.parametrize("changed", [{"used": "x"}, {"used": {"seconds": "x"}}, {"logged": -1}, {"logged": True}])
+def test_a_state_of_another_form_is_not_used(tmp_path, changed):
+    (tmp_path / saving.FOLDER).mkdir()
+    saving.write(tmp_path / saving.FOLDER / "student-000001.state", Saved({}, 0, {})._replace(**changed))
+    said = []
+    assert saving.last(tmp_path, "student", said.append) is None
+    assert len(said) == 1

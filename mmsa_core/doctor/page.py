@@ -94,12 +94,16 @@ def _owner(each: Mapping[str, Any]) -> str:
 def _recipe(found: Any) -> Iterator[str]:
     given, *overrides = found["recipe"]
     yield f"{given}{''.join(f' --set {each}' for each in overrides)}: {_short(found.get('problem') or 'can be read')}"
-    yield from _data(found["data"])
+    yield from _paths(found["data"])
 
 
 def _data(found: Any) -> Iterator[str]:
     if not found:
         yield "no run in runs/ has data of its own"
+    yield from _paths(found)
+
+
+def _paths(found: Any) -> Iterator[str]:
     for each in found[:MOST]:
         size = f", {_size(each['bytes'])}" if each["bytes"] is not None else ""
         unreadable = "" if each["readable"] or each["is"] == "not there" else ", CANNOT BE READ"

@@ -58,7 +58,7 @@ class TransformerEncoder(Encoder):
             x = x + sinusoid(x)
         # Attention over nothing is NaN: a sample without any frame attends everywhere, and is zeroed below.
         hidden = ~observed & observed.any(dim=1, keepdim=True)
-        if len(x):  # torch's attention cannot tell the shape of nothing
+        if x.shape[0]:  # of nothing torch's attention cannot tell the shape; `len` would fix the number in an export
             x = self.layers(x, src_key_padding_mask=hidden)
         x = masked.fill(x, observed)
         return Encoded(sequence=x, observed=observed, pooled=masked.mean(x, observed))

@@ -36,28 +36,48 @@ class Exported:
         """The outputs by name, for features [batch, frames, width] and masks [batch, frames] of every modality.
 
         A modality that is not given is missing in every sample.
+
+        Raises:
+            UserError: for names or shapes that are not its own.
         """
+        if not features or set(features) != set(observed) or set(features) - set(self.modalities):
+            named = " and ".join(", ".join(map(repr, given)) or "nothing" for given in (features, observed))
+            raise UserError(
+                f"{self.path}: expected features and masks of the same modalities, among "
+                f"{', '.join(self.modalities)}; found {named}"
+            )
         size = len(next(iter(features.values())))
         x, seen = {}, {}
         for m in self.modalities:
             width = self.about["modalities"][m]["width"]
             x[m] = np.asarray(features.get(m, np.zeros((size, 1, width))), dtype=np.float32)
             seen[m] = np.asarray(observed.get(m, np.zeros(x[m].shape[:2])), dtype=bool)
+            if x[m].ndim != 3 or x[m].shape[0] != size or x[m].shape[2] != width or seen[m].shape != x[m].shape[:2]:
+                raise UserError(
+                    f"{self.path}: '{m}' has features {list(x[m].shape)} and a mask {list(seen[m].shape)}; expected "
+                    f"[{size}, frames, {width}] and [{size}, frames]"
+                )
         return dict(zip(self.about["outputs"], self._run(x, seen), strict=True))
 
 
-def load_exported(path: Path | str) -> Exported:
-    """Read an ONNX or pt2 file that `mmsa export` wrote.
+def load_exported(path: Path | str, trusted: bool = False) -> Exported:
+    """Read an ONNX or pt2 file that `mmsa export` wrote; of a pt2 file whoever made it must be `trusted`.
 
     Raises:
         UserError: for another file.
     """
     path = Path(path)
-    return opened(path, "pt2" if path.suffix == ".pt2" else "onnx")
+    form: Format = "pt2" if path.suffix == ".pt2" else "onnx"
+    if form == "pt2" and not trusted:
+        raise UserError(
+            f"{path}: torch runs what whoever wrote a pt2 file put into it; if that was you, or somebody you trust: "
+            "load_exported(..., trusted=True). An ONNX file of the same run is read without that"
+        )
+    return opened(path, form)
 
 
 def opened(path: Path, form: Format) -> Exported:
-    """Read a file of a format, whatever its name."""
+    """Read a file of a format, whatever its name; one of pt2 can run code."""
     try:
         text, run = _pt2(path) if form == "pt2" else _onnx(path)
         about = json.loads(text)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mmsa_core.comparison import compare_command, compare_tables
 from mmsa_core.devices import pick
-from mmsa_core.notebook.run import Run
+from mmsa_core.notebook.run import Run, check_split
 from mmsa_core.notebook.screens import display, threads_kept
 from mmsa_core.notebook.table import Table
 
@@ -24,6 +24,7 @@ def compare(
     quiet: bool = True,
 ) -> Table:
     """Which differences from a baseline are distinguishable, as `mmsa compare` says it: a row for each comparison."""
+    check_split(split)
     options = compare_command.Options(protocols, metrics, split, resamples, 0, None, overrides)
     folders = [_folder(each) for each in runs]
     with threads_kept():

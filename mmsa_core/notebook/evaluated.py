@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmsa_core.errors import UserError
 from mmsa_core.notebook.table import Table
+from mmsa_core.registry import suggestions
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,8 +28,15 @@ class Evaluation:
         return Table.of(["protocol", "condition", "metric", "mean", "std"], rows)
 
     def metric(self, name: str) -> dict[str, float | None]:
-        """One metric in every condition and average: the mean over seeds, None where it is undefined."""
+        """One metric in every condition and average: the mean over seeds, None where it is undefined.
+
+        Raises:
+            UserError: for a name that no condition has.
+        """
         every = self.summary["conditions"] | self.summary["averages"]
+        known = list(next(iter(every.values())))
+        if name not in known:
+            raise UserError(f"unknown metric '{name}'.{suggestions(name, known)} Known: {', '.join(known)}")
         return {condition: values[name]["mean"] for condition, values in every.items()}
 
     def __repr__(self) -> str:

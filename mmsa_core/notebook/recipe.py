@@ -6,6 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mmsa_core.errors import UserError
 from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
 
@@ -22,6 +25,8 @@ def recipe(given: Given, overrides: Sequence[str] = (), **changes: Any) -> Recip
     Raises:
         UserError: with every defect.
     """
+    if isinstance(overrides, str):
+        raise UserError(f"overrides: expected a list, such as [{overrides!r}], found {overrides!r}")
     every = [*overrides, *(f"{key.replace('__', '.')}={json.dumps(_plain(value))}" for key, value in changes.items())]
     if isinstance(given, Recipe):
         return recipe_file.build(given.model_dump(mode="json"), every, given.name) if every else given
@@ -31,11 +36,13 @@ def recipe(given: Given, overrides: Sequence[str] = (), **changes: Any) -> Recip
 
 
 def _plain(value: Any) -> Any:
-    """Plain data of what Python writes a recipe with: paths, tuples and configs."""
+    """Plain data of what Python writes a recipe with: paths, tuples, ranges, NumPy's numbers and configs."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return [_plain(each) for each in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     return str(value) if isinstance(value, PathLike) else value

@@ -50,7 +50,7 @@ class Run:
         """One of its seeds."""
         found = [each for each in self.loaded if each.recipe.seeds[0] == seed]
         if not found:
-            raise UserError(f"{self.folder} holds no seed {seed}; it holds {', '.join(map(str, self.seeds))}")
+            raise UserError(f"{self.folder} holds no seed {seed!r}; it holds {', '.join(map(str, self.seeds))}")
         return Run(found[0].folder, (found[0],), self.corpus)
 
     @property
@@ -107,6 +107,7 @@ class Run:
         quiet: bool = True,
     ) -> Evaluation:
         """Metrics under a protocol, a name that `mmsa protocols` lists or a YAML file, as `mmsa evaluate` has them."""
+        check_split(split)
         shown = display(quiet)
         with threads_kept():
             runs = [each for one in self.loaded for each in reports.opened(one.folder, overrides, shown)]
@@ -132,6 +133,12 @@ class Run:
                 f"{self.folder} holds the seeds {', '.join(map(str, self.seeds))}; choose one, such as {example}"
             )
         return self.loaded[0]
+
+
+def check_split(split: str) -> None:
+    """Refuse what is evaluated by nobody."""
+    if split not in ("valid", "test"):
+        raise UserError(f"split: expected 'valid' or 'test', found {split!r}")
 
 
 def load_run(path: str | PathLike[str], overrides: Sequence[str] = (), corpus: Corpus | None = None) -> Run:

@@ -113,6 +113,9 @@ def metadata() -> Metadata:
                 distributions[found.owner] = found
             continue
         groups = [group for group in GROUPS if parser.has_section(group)]
+        for odd in sorted({each for each in parser.sections() if each.startswith("mmsa.")} - set(GROUPS)):
+            problems.append(f"{found.owner}: there is no group [{odd}]; there are {', '.join(GROUPS)} ({path})")
+            distributions[found.owner] = found
         if not groups:
             continue
         if parser.has_section(API_GROUP):

@@ -83,13 +83,17 @@ def find(name: str) -> Installed:
     found = survey()
     if name not in found.recipes:
         provider = known.provider("recipe", name)
+        whose = dict.fromkeys(claim.owner for claim in registry.metadata().refused[GROUP])
+        refused = [
+            f"{each} brings recipes, and was {registry.metadata().distributions[each].incompatible}" for each in whose
+        ]
         hint = (
             f" {provider[0].upper()}{provider[1:]}."
             if provider
             else registry.suggestions(name, [*found.recipes, *known.names("recipe")])
         )
         said = f"no recipe '{name}': there is no such file, and none installed.{hint}"
-        raise UserError("\n".join([f"{said} Known: {', '.join(found.recipes) or 'none'}", *found.problems]))
+        raise UserError("\n".join([f"{said} Known: {', '.join(found.recipes) or 'none'}", *found.problems, *refused]))
     first, *others = found.recipes[name]
     if others:
         owners = " and ".join(f"{each.owner} ({each.file})" for each in (first, *others))
@@ -145,6 +149,8 @@ def copy(recipe: Installed, file: Path) -> Path:
             copied.write(content)
     except FileExistsError as error:
         raise UserError(f"{file}: exists, and nothing is overwritten; name a new file") from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror}); make its folder, or name another") from error
     return file
 
 

@@ -72,6 +72,10 @@ def train(
         missing = [seed for seed in recipe.seeds if seed not in there]
         rehearse(setting, missing)
         with lock.held(folder, display.warn) as locked:
+            if not resumed:
+                free_folder(recipe, folder)  # another process may have begun and ended here meanwhile
+            elif resume.trained(setting) != there:
+                there = resume.finished(setting)
             missing, stop.patient = resume.make_room(setting, missing), True
             seeds = [*recipe.seeds, *(seed for seed in there if seed not in recipe.seeds)]
             whole = recipe.model_copy(update={"seeds": tuple(seeds)})
@@ -101,7 +105,7 @@ def _going_on(folder: Path, command: str) -> Iterator[None]:
         again = f"the same call with out={str(folder)!r} and resume=True"
         ways = f"{again} goes on"
     try:
-        with limits.told(folder, lambda: f"what was finished is kept; {again} goes on"):
+        with limits.told(folder, lambda: f"what was finished is kept; {ways}"):
             yield
     except Interrupted as error:
         done = f"what was done is saved; {ways}"

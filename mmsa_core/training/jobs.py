@@ -5,6 +5,7 @@ all of them end when this process does; until they have, the lock of the folder 
 """
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -107,7 +108,8 @@ def failed(failures: Mapping[int, Failure], setting: Setting) -> UserError:
     lines = [f"seed {seed}: {each.message}" for seed, each in failures.items()]
     kept = [f"seed-{seed}" for seed in setting.recipe.seeds if resume.is_finished(setting.folder(seed))]
     if kept:
-        lines.append(f"{', '.join(kept)} finished and kept in {setting.out}; with the same recipe --resume goes on")
+        again = shlex.quote(str(setting.out))
+        lines.append(f"{', '.join(kept)} finished and kept in {setting.out}; mmsa resume {again} goes on")
     return UserError("\n".join(lines))
 
 
@@ -128,12 +130,14 @@ class Job:
         message.close()
         os.set_blocking(self._output.fileno(), False)
         self._rest = b""
+        self._said: Failure | None = None
         self.interrupted = False
         """Whether it has ended because it was told to."""
         self.sources: list[Connection | int] = [self._output, self.process.sentinel]
 
     def lines(self, ended: bool) -> list[str]:
         """The whole lines that were printed since the last call; of a process that has ended all that is left."""
+        self._hear()  # a long message waits to be read, and its process with it
         while True:
             try:
                 read = os.read(self._output.fileno(), 1 << 16)
@@ -149,10 +153,9 @@ class Job:
     def close(self) -> Failure | None:
         """Of a process that has ended: why it failed, or None."""
         self.process.join()
-        code, said = self.process.exitcode or 0, None
+        self._hear()
+        code, said = self.process.exitcode or 0, self._said
         self.interrupted = code in (EXIT_CODE, -signal.SIGTERM)
-        with suppress(EOFError):  # it said nothing
-            said = Failure(*self._message.recv())
         if code and not said and not self.interrupted:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             hint = "its lines above say more; where memory ran out take fewer --jobs"
@@ -160,6 +163,12 @@ class Job:
         for end in (self._output, self._message):
             end.close()
         return said
+
+    def _hear(self) -> None:
+        """Take what it says of its failure, if it has said it."""
+        with suppress(EOFError, OSError):  # it said nothing, or was killed within it
+            if self._message.poll():
+                self._said = Failure(*self._message.recv())
 
     def stop(self) -> None:
         """See to it that a process which was told to end does."""

@@ -50,6 +50,11 @@ def finished(setting: Setting) -> list[int]:
     return found
 
 
+def trained(setting: Setting) -> list[int]:
+    """The same without a look at what they are of."""
+    return [seed for seed, folder in sorted(_begun(setting.out)) if is_finished(folder)]
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the run folder of a seed holds a student and its results."""
     return all((folder / name).is_file() for name in ("recipe.yaml", "student.safetensors", "results.json"))
@@ -95,7 +100,7 @@ def _begun(out: Path) -> Iterator[tuple[int, Path]]:
 def _seeds(out: Path) -> Iterator[tuple[int, Path]]:
     for folder in out.glob("seed-*"):
         number = folder.name.removeprefix("seed-")
-        if number.removeprefix("-").isdecimal():
+        if number.removeprefix("-").isdecimal() and folder.name == f"seed-{int(number)}":
             yield int(number), folder
 
 

@@ -6,6 +6,7 @@ is noticed, and the one before it is used. A state is read as plain data and ten
 
 import io
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -91,8 +92,9 @@ class Saver:
 
 
 def files(folder: Path, stage: str) -> list[Path]:
-    """The states of a stage, the last one last."""
-    return sorted((folder / FOLDER).glob(f"{stage}-*.state"))
+    """The states of a stage, the last one last; what has another name is none."""
+    named = re.compile(rf"{stage}-[0-9]{{6}}\.state")
+    return sorted(path for path in (folder / FOLDER).glob(f"{stage}-*.state") if named.fullmatch(path.name))
 
 
 def last(folder: Path, stage: str, warn: Callable[[str], None]) -> Saved | None:
@@ -111,7 +113,7 @@ def last_of(folder: Path, warn: Callable[[str], None]) -> Saved | None:
 
 def tidy(folder: Path, finished: bool = False) -> None:
     """Remove what a kill left of files that were being written, and the states of a seed that needs none any more."""
-    for path in folder.iterdir():
+    for path in (*folder.glob(".*"), *folder.glob(f"{FOLDER}/.*")):
         if TORN.fullmatch(path.name) and path.is_file():
             path.unlink()
     if finished:
@@ -120,7 +122,8 @@ def tidy(folder: Path, finished: bool = False) -> None:
 
 def kept(folder: Path) -> str:
     """Which state of a seed is whole, and how its training goes on, for a person to read."""
-    out = f"the same command with --out {folder.parent} --resume"
+    out = folder.parent
+    ways = f"mmsa resume {shlex.quote(str(out))}, or the same command with --out {out} --resume,"
     for path in (path for stage in STAGES for path in reversed(files(folder, stage))):
         with path.open("rb") as file:
             digest = file.read(32)
@@ -128,8 +131,8 @@ def kept(folder: Path) -> str:
             while part := file.read(1 << 20):
                 whole.update(part)
         if whole.digest() == digest:
-            return f"the last state is whole: {path}; {out} goes on from it"
-    return f"no state was saved yet in {folder}; {out} trains it anew"
+            return f"the last state is whole: {path}; {ways} goes on from it"
+    return f"no state was saved yet in {folder}; {ways} trains it anew"
 
 
 def write(path: Path, saved: Saved) -> None:
@@ -150,5 +153,8 @@ def read(path: Path) -> Saved | None:
         state = torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)
     except Exception:  # whoever can write a file can write a digest; torch raises anything at what is no data
         return None
-    whole = isinstance(state, dict) and set(state) == set(Saved._fields)
-    return Saved(**state) if whole and isinstance(state["state"], dict) and isinstance(state["logged"], int) else None
+    if not isinstance(state, dict) or set(state) != set(Saved._fields) or not isinstance(state["state"], dict):
+        return None
+    used = state["used"]
+    fine = isinstance(used, dict) and all(type(value) in (int, float) for value in used.values())
+    return Saved(**state) if fine and type(state["logged"]) is int and state["logged"] >= 0 else None

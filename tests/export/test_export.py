@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,16 @@ def test_the_file_describes_itself(mmsa, run, tmp_path):
     about = json.loads(session.get_modelmeta().custom_metadata_map["mmsa"])
     assert (about["run"]["name"], about["run"]["seed"], about["calibration"]) == ("tiny", 2, None)
     assert about["task"]["kind"] == "bins"
-    assert repr(mmsa_core.load_exported(tmp_path / "two.onnx")).startswith("<Exported two.onnx: tiny, reads text ")
+    student = mmsa_core.load_exported(tmp_path / "two.onnx")
+    assert repr(student).startswith("<Exported two.onnx: tiny, reads text ")
+    x, seen = np.zeros((2, 3, widths["text"])), np.ones((2, 3), dtype=bool)
+    assert student({"text": x}, {"text": seen})["prediction"].shape == (2,)
+    for features, observed in [({"txt": x}, {"txt": seen}), ({"text": x}, {}), ({}, {})]:
+        with pytest.raises(mmsa_core.UserError, match="of the same modalities, among text, audio; found"):
+            student(features, observed)
+    for features, observed in [(x[..., 1:], seen), (x, seen[:1]), (x[0], seen[0])]:
+        with pytest.raises(mmsa_core.UserError, match=r"'text' has features .* and a mask .*; expected"):
+            student({"text": features}, {"text": observed})
 
 
 def test_what_is_asked_for_wrongly_is_refused(mmsa, run, tmp_path):
@@ -70,7 +81,32 @@ def test_the_calibration_goes_along_and_is_not_applied(mmsa, run, tmp_path):
     assert mmsa("calibrate", run, "--draws", "1").exit_code == 0
     done = mmsa("export", run / "seed-1", "--format", "pt2", "--out", "one.pt2")
     assert "its outputs are without it" in done.output
-    assert mmsa_core.load_exported(tmp_path / "one.pt2").about["calibration"]["format"] == "mmsa-calibration-1"
+    about = mmsa_core.load_exported(tmp_path / "one.pt2", trusted=True).about
+    assert about["calibration"]["format"] == "mmsa-calibration-1"
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pt2_file_of_a_stranger_is_not_opened(mmsa, run, tmp_path):
+    assert mmsa("export", run / "seed-1", "--format", "pt2", "--out", "one.pt2").exit_code == 0
+    with zipfile.ZipFile("one.pt2") as whole, zipfile.ZipFile("odd.pt2", "w") as odd:
+        for name in whole.namelist():
+            inputs = "sample_inputs" in name
+            odd.writestr(name, pickle.dumps(Touch(tmp_path / "ran"), 2) if inputs else whole.read(name))
+    with pytest.raises(mmsa_core.UserError, match=r"odd.pt2: torch runs .* trusted=True"):
+        mmsa_core.load_exported("odd.pt2")
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(mmsa_core.UserError):
+        mmsa_core.load_exported("odd.pt2", trusted=True)
+    assert (tmp_path / "ran").exists()  # why it must be trusted
 
 
 class Branching(PooledEncoder):
@@ -107,7 +143,7 @@ def test_a_component_that_cannot_be_exported_is_named(component, said, make, tmp
 def test_another_file_is_refused(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(mmsa_core.UserError, match="not a file of mmsa export"):
-        mmsa_core.load_exported(tmp_path / name)
+        mmsa_core.load_exported(tmp_path / name, trusted=True)
 
 
 @pytest.mark.skipif(not MOSI.is_file(), reason="shared/data is not here")

@@ -64,6 +64,13 @@ ALLOWED = {
     ("mmsa_core/encoders/bert.py", "importlib"): "whether an optional library is there, by a literal",
     ("mmsa_core/plugins/installed.py", "from_string"): "looks whether an entry point is well-formed; loads nothing",
     ("mmsa_core/plugins/naming.py", "importlib"): "whether there is a module of a name without dots; imports nothing",
+    ("mmsa_core/export/exported.py", "torch.export.load"): "pt2 files of which the caller says that they are trusted",
+    ("mmsa_core/export/formats.py", "importlib"): "whether optional libraries are there, by literals",
+    ("mmsa_core/export/formats.py", "import_module"): "whether optional libraries are there, by literals",
+    ("mmsa_core/__init__.py", "importlib"): "core's own modules, by a table of literals",
+    ("mmsa_core/__init__.py", "import_module"): "core's own modules, by a table of literals",
+    ("mmsa_core/run_folder/by_hand.py", "importlib"): "classes that a notebook registered, told by the first process",
+    ("mmsa_core/run_folder/by_hand.py", "import_module"): "the same; nothing of a file comes there",
     ("mmsa_core/encoders/pretrained.py", "importlib"): "optional libraries, by literals",
     ("mmsa_core/encoders/pretrained.py", "import_module"): "optional libraries, by literals",
 }
@@ -113,6 +120,8 @@ def loads(call):
         return [called]
     if called.endswith(("np.load", "numpy.load")) and keywords.get("allow_pickle", "False") != "False":
         return [called]
+    if called.endswith("export.load"):  # unpickles
+        return [called]
     return [called] if called in ("yaml.load", "yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader") else []
 
 
@@ -142,8 +151,12 @@ def test_every_exception_is_still_needed():
     assert not set(ALLOWED) - used
 
 
+TABLED = {"mmsa_core/__init__.py", "mmsa_core/export/formats.py", "mmsa_core/run_folder/by_hand.py"}
+"""Whose modules stand in tables of literals, or are told by the process that started this one."""
+
+
 def test_modules_are_imported_by_literals_alone():
-    for path in SOURCES:
+    for path in [path for path in SOURCES if path.relative_to(ROOT).as_posix() not in TABLED]:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
                 assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}"
@@ -168,6 +181,7 @@ def test_percent_formats_are_literals():
         "subprocess.run(x, shell=True)",
         "torch.load(f)",
         "torch.load(f, weights_only=False)",
+        "torch.export.load(f)",
         "yaml.load(t, L)",
         "np.load(f, allow_pickle=True)",
         "name.format(1)",

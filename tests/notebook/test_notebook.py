@@ -71,6 +71,25 @@ def test_a_recipe_is_a_path_a_dict_or_an_object(tmp_path):
         mmsa_core.recipe(RECIPE, train__epoch=2)
 
 
+def test_a_recipe_takes_numbers_of_numpy_and_ranges():
+    learning_rate = np.logspace(-3, -2, 2)[1]
+    changed = mmsa_core.recipe(RECIPE, train__lr=learning_rate, data__samples=np.array([8, 4, 4]), seeds=range(2))
+    assert (changed.train.lr, changed.data.samples, changed.seeds) == (0.01, (8, 4, 4), (0, 1))
+    assert mmsa_core.recipe({**RECIPE, "seeds": [np.int64(3)]}).seeds == (3,)
+
+
+def test_mistakes_are_said(run):
+    with pytest.raises(mmsa_core.UserError, match="expected a list, such as"):
+        mmsa_core.recipe(RECIPE, "train.lr=1e-4")
+    for call in (run.evaluate, lambda **given: mmsa_core.compare(run, against="other", **given)):
+        with pytest.raises(mmsa_core.UserError, match="expected 'valid' or 'test', found 'dev'"):
+            call(split="dev")
+    with pytest.raises(mmsa_core.UserError, match=r"unknown metric 'mea'\. Did you mean 'mae'"):
+        run.evaluate("inter").metric("mea")
+    with pytest.raises(mmsa_core.UserError, match="no seed '1'; it holds 1, 2"):
+        run.seed("1")
+
+
 def test_a_run_is_what_the_commands_make_of_it(run, mmsa):
     assert run.seeds == (1, 2)
     assert repr(run).startswith(f"<Run tiny in {run.folder}: seeds 1, 2\n  valid_complete: f1_non0 ")

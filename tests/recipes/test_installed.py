@@ -130,6 +130,15 @@ def test_a_name_that_two_bring_is_said_with_both(site, mmsa):
     assert mmsa("check", one / "small.yaml").exit_code == 0
 
 
+def test_what_was_written_for_another_core_is_said(site, mmsa):
+    declared = next(site().parents[1].glob("*.dist-info")) / "entry_points.txt"
+    declared.write_text(declared.read_text() + "[mmsa_api]\n2 = mmsa_core\n")
+    registry.metadata.cache_clear()
+    said = mmsa("check", "small").stderr
+    assert "no recipe 'small'" in said
+    assert "mmsa-third 0.2 brings recipes, and was written for core API 2, this core has API 1" in said
+
+
 def test_a_blocked_distribution_brings_nothing(site, mmsa, monkeypatch):
     monkeypatch.setenv("MMSA_PLUGINS_BLOCK", "mmsa-third")
     site()
@@ -167,6 +176,13 @@ def test_a_copy_to_edit_is_written_once(site, mmsa, tmp_path):
     assert mmsa("recipe", "copy", "small", "other.yaml").exit_code == 0
     assert (tmp_path / "other.yaml").read_text() == SMALL
     assert mmsa("recipe", "copy", "small", "absent/other.yaml").exit_code == 2
+
+
+def test_a_copy_into_no_folder_is_refused(site, mmsa, tmp_path):
+    site()
+    failed = mmsa("recipe", "copy", "small", tmp_path / "none" / "mine.yaml")
+    assert failed.exit_code == 2
+    assert "none/mine.yaml: cannot be written (No such file or directory); make its folder" in failed.stderr
 
 
 def test_provenance_says_which_recipe(site, mmsa, tmp_path):
