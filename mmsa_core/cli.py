@@ -24,12 +24,13 @@ from mmsa_core.commands.report import report
 from mmsa_core.commands.resume import resume
 from mmsa_core.commands.show import show
 from mmsa_core.commands.sweep import sweep
+from mmsa_core.commands.together import Once
 from mmsa_core.commands.train import train
 from mmsa_core.commands.verify import verify
 from mmsa_core.errors import UserError
 
 
-@click.group()
+@click.group(cls=Once)
 @click.version_option(package_name="mmsa-core")
 def main() -> None:
     """Multimodal sentiment analysis when modalities go missing."""

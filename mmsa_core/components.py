@@ -117,6 +117,9 @@ class Distiller(nn.Module, Exemplified, ABC):
     """A training-time loss term of (student, teacher, batch); dropped at inference.
 
     It may own parameters, which are trained to minimise the term: as the student's, or by an optimiser of their own.
+
+    It sees the whole batch, also where several processes share it: outputs are gathered, each process computes the
+    term, and all must come to the same. So its arguments and torch's seed decide, and it keeps nothing between calls.
     """
 
     Config: ClassVar[type[DistillerConfig]] = DistillerConfig

@@ -9,6 +9,10 @@ class UserError(Exception):
         return [f"error: {self}"]
 
 
+class Together(UserError):
+    """What every process of a training finds by itself; the first one says it."""
+
+
 class Interrupted(Exception):
     """Training was asked to stop; what it needs to go on is saved."""
 

@@ -34,6 +34,7 @@ PAGES = [
     "docs/clusters.md",
     "docs/corpora.md",
     "docs/data.md",
+    "docs/distributed.md",
     "docs/masks.md",
     "docs/statistics.md",
     "docs/experiments.md",

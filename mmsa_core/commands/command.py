@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from mmsa_core import limits
-from mmsa_core.errors import Interrupted, UserError
+from mmsa_core import launched, limits
+from mmsa_core.commands import together
+from mmsa_core.errors import Interrupted, Together, UserError
 from mmsa_core.plain import plain
 from mmsa_core.training.stopping import EXIT_CODE
 
@@ -33,8 +34,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        if together.left_to_the_first(function.__name__):
+            return
         try:
-            report_problems()
+            if not launched.rank():
+                report_problems()
             function(*args, **kwargs)
         except BrokenPipeError:
             sys.exit(1)
@@ -47,6 +51,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             click.echo("stopped; files are written whole or not at all", err=True)
             sys.exit(STOPPED)
         except (UserError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, Together) and launched.rank():  # the first process says it
+                sys.exit(2)
             explained = limits.explained(error)  # what a machine runs out of, or a file that cannot be read or written
             if isinstance(error, RuntimeError) and explained is None:
                 raise  # a defect

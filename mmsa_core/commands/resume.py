@@ -22,8 +22,12 @@ def resume(folder: Path, jobs: int | None, overrides: tuple[str, ...], device: s
     kind of device that it was begun on, and where its data have moved, give --set data.path=FILE.
     """
     from mmsa_core.display import Display
-    from mmsa_core.training import continuing
+    from mmsa_core.training import continuing, following, joining
 
     display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
-    continuing.go_on(folder, overrides, device, jobs, line, display)
+    with joining.joined(device) as world:
+        if world.rank:
+            following.follow(world)
+            return
+        continuing.go_on(folder, overrides, device, jobs, line, display, world)
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -93,14 +93,16 @@ def train(
     device: str,
 ) -> None:
     """Train RECIPE for every seed and evaluate it."""
-    from mmsa_core.devices import pick
     from mmsa_core.display import Display
     from mmsa_core.recipes import installed, recipe_file
-    from mmsa_core.training import experiment
+    from mmsa_core.training import experiment, following, joining
 
-    found = recipe_file.load(recipe, with_seeds(recipe, overrides, seeds))
-    display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
-    folder = experiment.train(
-        found, out, pick(device), line, display, processes=jobs, resumed=resume, origin=installed.origin(recipe)
-    )
+    with joining.joined(device) as world:
+        if world.rank:
+            following.follow(world)
+            return
+        found = recipe_file.load(recipe, with_seeds(recipe, overrides, seeds))
+        display, line = Display(), " ".join(["mmsa", *sys.argv[1:]])
+        origin = installed.origin(recipe)
+        folder = experiment.train(found, out, world.device, line, display, None, jobs, resume, origin, world)
     display.console.print(f"run folder: {folder}", markup=False, highlight=False, soft_wrap=True)

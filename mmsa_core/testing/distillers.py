@@ -26,6 +26,7 @@ from mmsa_core.testing.samples import (
     poisoned,
     rows,
 )
+from mmsa_core.testing.sharing import shares
 from mmsa_core.types import map_tensors
 
 
@@ -106,6 +107,7 @@ EACH: Table = (
     ("sizes", sizes),
     ("absent", absent),
     ("claims", claims),
+    ("shares", shares),
 )
 ONCE: Table = (("yaml", configs.round_trip), *modules.CHECKS)
 

@@ -13,6 +13,7 @@ LABELS = {
     "sizes": "a batch of one, a batch of none, one frame",
     "absent": "an absent modality, an absent category, an absent file",
     "claims": "what the class says of itself is so",
+    "shares": "processes that share a batch find what one process finds",
     "dtypes": "every floating type that the device supports",
     "yaml": "the Config comes back from YAML",
     "seed": "the same seed gives the same result, and global random numbers are left alone",

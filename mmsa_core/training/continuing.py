@@ -12,10 +12,17 @@ from mmsa_core.recipes import recipe_file
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.run_folder import checkpoint, provenance, sealed
 from mmsa_core.training import experiment, resume
+from mmsa_core.training.world import ALONE, World
 
 
 def go_on(
-    folder: Path, overrides: Sequence[str], device: str, processes: int | None, command: str, display: Display
+    folder: Path,
+    overrides: Sequence[str],
+    device: str,
+    processes: int | None,
+    command: str,
+    display: Display,
+    together: World = ALONE,
 ) -> None:
     """Train the seeds that an experiment lacks, with its own recipe, on a device of the kind that it was begun on.
 
@@ -33,9 +40,10 @@ def go_on(
         )
         return
     about = _first(folder, recipe)
-    chosen = pick(provenance.device_kind(about) if device == "auto" else device)
+    device = provenance.device_kind(about) if device == "auto" else device
+    chosen = pick(device) if together.size == 1 else together.device
     origin = about["recipe"] if isinstance(about.get("recipe"), dict) else None
-    experiment.train(recipe, folder, chosen, command, display, processes=processes, resumed=True, origin=origin)
+    experiment.train(recipe, folder, chosen, command, display, None, processes, True, origin, together)
 
 
 def _check(folder: Path) -> None:

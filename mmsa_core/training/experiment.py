@@ -21,12 +21,13 @@ from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe
 from mmsa_core.run_folder import by_hand, checkpoint, lock
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import wandb_tracking
-from mmsa_core.training import component_log, jobs, resume, seed_run
+from mmsa_core.training import component_log, jobs, resume, seed_run, world
 from mmsa_core.training.deterministic import algorithms
 from mmsa_core.training.seed_run import Setting
 from mmsa_core.training.stages import Stages
 from mmsa_core.training.stopping import Stop
 from mmsa_core.training.watcher import Watcher
+from mmsa_core.training.world import ALONE, World
 
 
 def train(
@@ -39,27 +40,33 @@ def train(
     processes: int | None = 1,
     resumed: bool = False,
     origin: Mapping[str, str] | None = None,
+    together: World = ALONE,
 ) -> Path:
     """Train and evaluate every seed, on the recipe's data or on a corpus in memory; returns the experiment's folder.
 
     So many `processes` train seeds at once (None: as many as cores allow), but a corpus in memory is trained on in this
-    one. If `resumed`, what `out` holds of this experiment is kept, and the seeds that it lacks are trained. Provenance
-    tells of the recipe's `origin`.
+    one. Those of `together` train one seed after another, each of them together; this is the first one. If `resumed`,
+    what `out` holds of this experiment is kept, and the seeds that it lacks are trained. Provenance tells of the
+    recipe's `origin`.
 
     Raises:
         UserError: for bad data, a recipe whose parts do not fit, or a folder that holds another run.
         Interrupted: when SIGINT or SIGTERM asked for an end; all that is needed to go on is saved.
     """
     assemble.contracts(recipe)
+    world.check(recipe, together)
     processes = by_hand.check_jobs(recipe, processes)
     if resumed and out is None:
         raise UserError("--resume: name the folder of the experiment that is to go on, with --out")
     folder = out if resumed and out is not None and resume.begun(out) else free_folder(recipe, out)
     recipe = anchored(recipe)
     device, display = device or pick("auto"), display or Display()
+    if together.size > 1:
+        display.note(f"{together.size} processes train each seed together, one seed after another (no --jobs)")
+        processes = 1
     deterministic = algorithms(recipe.deterministic)
     with component_log.shown(display.warn), _going_on(folder, command), deterministic, Stop().heard() as stop:
-        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop, origin)
+        setting = seed_run.prepare(recipe, device, folder, command, display, corpus, stop, origin, together)
         for note in setting.data.notes:
             display.note(note)
         there = resume.finished(setting)

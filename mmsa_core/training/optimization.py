@@ -13,13 +13,14 @@ from mmsa_core.recipes.recipe import Train
 from mmsa_core.training import nonfinite, restoring
 from mmsa_core.training.precision import Scale
 from mmsa_core.training.terms import Terms
+from mmsa_core.training.world import ALONE, World
 
 
 class Updates:
     """The optimisers of a network and of its loss terms; `parameters` are those of the network that learn."""
 
-    def __init__(self, train: Train, network: nn.Module, terms: Terms) -> None:
-        self.train, self.scale = train, Scale(train.precision)
+    def __init__(self, train: Train, network: nn.Module, terms: Terms, world: World = ALONE) -> None:
+        self.train, self.world, self.scale = train, world, Scale(train.precision)
         self.parameters = trainable(network)
         rates, others = by_rate(network, train.lr), []
         self._all = list(self.parameters)
@@ -49,11 +50,17 @@ class Updates:
         return self.train.lr * factor
 
     def add(self, total: Tensor) -> None:
-        """Add the gradients of a mini-batch's objective, then clip each element of the sum, as DMD's code does."""
-        scaled = torch.autograd.grad(self.scale.on(total), self._all, allow_unused=True)
+        """Add the gradients of a mini-batch's objective, then clip each element of the sum, as DMD's code does.
+
+        Every process has the whole objective, and with it the whole gradient of what the terms learn themselves.
+        """
+        own = torch.autograd.grad(self.scale.on(total), self._all, allow_unused=True)
+        whole = 1 + len(self._all) - len(self.parameters)
+        *scaled, agreed = self.world.summed((*own, total.detach()), (*self._all, total), whole)
+        assert agreed is not None
         found = map(self.scale.off, scaled)
         learned = [(p, g) for p, g in zip(self._all, found, strict=True) if g is not None]
-        self.largest = nonfinite.largest(total, (g for _, g in learned))
+        self.largest = nonfinite.largest(agreed, (g for _, g in learned))
         self._learned.update(p for p, _ in learned)
         for parameter, _ in learned:
             if parameter.grad is None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from mmsa_core.components import Masker
 from mmsa_core.corpora.batching import batches, lengths_of, shuffled
 from mmsa_core.corpora.corpus import Split
-from mmsa_core.errors import UserError
+from mmsa_core.errors import Together
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
 from mmsa_core.recipes.recipe import Train
@@ -30,6 +31,7 @@ from mmsa_core.training.teacher import Average, MovingAverage, Teacher
 from mmsa_core.training.terms import Terms
 from mmsa_core.training.validation import Validation
 from mmsa_core.training.watcher import Watcher
+from mmsa_core.training.world import ALONE, World
 from mmsa_core.types import Batch
 
 
@@ -61,14 +63,15 @@ class Trainer:
         bucket: int = 0,
         workers: int = 0,
         saver: Saver | None = None,
+        world: World = ALONE,
     ) -> None:
         self.stage, self.network, self.task, self.train, self.seed = stage, network, task, train, seed
-        self.teacher, self.masker = teacher, masker
+        self.teacher, self.masker, self.world = teacher, masker, world
         self.terms = terms or Terms()
         self.validation = Validation(stage, task, train, seed, validation_masker or masker, teacher, self.terms)
         self.watcher = watcher or Watcher()
         precision.check(train.precision, self._device)
-        self.updates = Updates(train, network, self.terms)
+        self.updates = Updates(train, network, self.terms, world)
         self.average = MovingAverage(network, train.ema_decay) if train.average == "ema" else None
         self.bucket, self.workers, self.saver = bucket, workers, saver
         self.progress = Progress()
@@ -86,7 +89,8 @@ class Trainer:
     def losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], Batch]:
         """The unweighted terms of the objective for one batch, and the batch as the student saw it."""
         seen = self.masker(batch, Draw("train", self.seed, epoch)) if self.masker else batch
-        student = precision.run(self.network, seen, self.train.precision)
+        network = partial(precision.run, self.network, precision=self.train.precision)
+        student = self.world.run(network, seen, responses=not self.terms.modules)
         own = {} if isinstance(self.task, NoTask) else {"task": self.task.objective(student.logits, batch.target)}
         teacher = self.teacher(batch, student) if self.teacher else student
         return own | self.terms.values(student, teacher, seen), seen
@@ -100,7 +104,8 @@ class Trainer:
         logged |= {f"weighted/{label}": value for label, value in weighted.items()} | {"loss/total": total}
         measured = bool(self.terms.gradients_every) and self.progress.steps % self.terms.gradients_every == 0
         if measured:
-            logged |= {f"gradient/{n}": step_log.term_gradient(v, self.updates.parameters) for n, v in weighted.items()}
+            on = self.updates.parameters
+            logged |= {f"gradient/{n}": step_log.term_gradient(v, on, self.world) for n, v in weighted.items()}
         rate = self.updates.set_rates(self.progress.steps, total_steps, self.progress.rollbacks)
         self.updates.add(total)
         if measured:
@@ -177,7 +182,7 @@ class Trainer:
             try:
                 self.restore(saved)
             except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-                raise UserError(
+                raise Together(
                     f"{self.stage}: the saved state is of another recipe ({type(error).__name__}: {error!s:.300}); "
                     "move the folder last/ of this seed away, and it is trained anew"
                 ) from error
@@ -231,7 +236,7 @@ class Trainer:
             if saved is not None and self.saver is not None:
                 good = f"the last good state is that behind step {saved['progress']['steps']}, in {self.saver.folder}"
             again = f" after {ROLLBACKS} rollbacks" if self.progress.rollbacks else ""
-            raise UserError(
+            raise Together(
                 f"{what}. Training stops{again}; {good}. Lower train.lr, set train.clip, look at the data with "
                 "data.normalize: standard, or set train.on_nonfinite to skip or rollback"
             )
@@ -301,7 +306,7 @@ class Trainer:
 
     def validate(self, valid: Split) -> dict[str, float | None]:
         """Loss and metrics on the validation split under the recipe's masks, averaged over its draws."""
-        return self.validation(self._kept(), valid)
+        return self.world.told(self.validation(self._kept(), valid))
 
     def _kept(self) -> nn.Module:
         """The network that is validated and kept: the average of the weights, where the recipe asks for one."""

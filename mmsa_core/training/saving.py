@@ -69,7 +69,13 @@ class Saver:
         return by_steps or by_time or self.stop()
 
     def save(self, state: State) -> None:
-        """Write a state beside the one before it, whole or not at all. If a stop was asked for, training ends here."""
+        """Keep a state. If a stop was asked for, training ends here."""
+        self.keep(state)
+        if self.stop():
+            raise Interrupted
+
+    def keep(self, state: State) -> None:
+        """Write a state beside the one before it, whole or not at all."""
         folder = self.folder / FOLDER
         folder.mkdir(exist_ok=True)
         before = files(self.folder, self.stage)
@@ -78,8 +84,6 @@ class Saver:
         for old in files(self.folder, self.stage)[:-KEPT]:
             old.unlink()
         self._saved_at = self.clock()
-        if self.stop():
-            raise Interrupted
 
     def load(self) -> State | None:
         """The last state that is whole; None where there is none."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from mmsa_core.run_folder import checkpoint, provenance, sealed, test_log
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking.tracking import JsonLines, Switches, Trackers
 from mmsa_core.tracking.wandb_tracking import WandbTracker
-from mmsa_core.training import saving
+from mmsa_core.training import orders, saving
+from mmsa_core.training.agreed import Agreed
 from mmsa_core.training.runner import Fit
 from mmsa_core.training.saving import Saver
 from mmsa_core.training.stages import Stages
 from mmsa_core.training.usage import Meter
+from mmsa_core.training.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Setting:
     """Whether training was asked to end."""
     origin: Mapping[str, str] | None = None
     """Where the recipe was found, for provenance."""
+    world: World = ALONE
+    """The processes that train each seed together."""
     switches: Switches = field(init=False)
     """Of the trackers."""
 
@@ -65,13 +70,14 @@ def prepare(
     corpus: Corpus | None = None,
     stop: Callable[[], bool] = lambda: False,
     origin: Mapping[str, str] | None = None,
+    world: World = ALONE,
 ) -> Setting:
     """Load the recipe's data (or take a corpus from memory), and what can be there to the device."""
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     loaded = data.load(recipe, corpus)
     splits = {name: batching.to_device(split, device) for name, split in loaded.splits.items()}
-    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display, stop, origin)
+    return Setting(recipe, replace(loaded, splits=splits), device, out, command, display, stop, origin, world)
 
 
 def run(setting: Setting, seed: int) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def run(setting: Setting, seed: int) -> dict[str, Any]:
 
 
 def _run(setting: Setting, seed: int) -> dict[str, Any]:
-    recipe = setting.recipe.model_copy(update={"seeds": (seed,)})
+    recipe, world = setting.recipe.model_copy(update={"seeds": (seed,)}), setting.world
     folder = setting.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)  # it may be there with what an interrupted run left
     checkpoint.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
@@ -102,9 +108,11 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
     meter = Meter(setting.device, saved.used if saved else None)
 
     def saver(stage: str) -> Saver:
-        return Saver(folder, stage, recipe.save, setting.display.warn, log.position, meter, setting.stop)
+        kind = Saver if world.size == 1 else partial(Agreed, world=world)
+        return kind(folder, stage, recipe.save, setting.display.warn, log.position, meter, setting.stop)
 
-    stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display, saver)
+    stages = Stages(recipe, setting.data.training, seed, setting.device, setting.display, saver, world)
+    about |= {"processes": world.size} if world.size > 1 else {}
     about |= {"teachers": stages.taught_by(), "initialised_from": stages.initialised_from()}
     if saved:
         first = checkpoint.read_json(folder / "provenance.json")
@@ -113,6 +121,7 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
         if otherwise:
             setting.display.warn(f"going on under other conditions, so numbers may differ: {'; '.join(otherwise)}")
         again = {"command": setting.command, "commit": about["commit"], "otherwise": otherwise}
+        again |= {"processes": world.size}
         about = first | {"resumed": [*(before if isinstance(before, list) else [before]), again]}
     checkpoint.write_json(folder / "provenance.json", about)
     trackers = Trackers(log, setting.switches)
@@ -136,7 +145,8 @@ def _run(setting: Setting, seed: int) -> dict[str, Any]:
 def _results(setting: Setting, stages: Stages, folder: Path) -> dict[str, Any]:
     """Train, evaluate, and say how both went."""
     recipe = stages.recipe
-    student, fit = train(stages, folder)
+    with orders.called(setting.world, setting.recipe, stages.seed, setting.data.digest):
+        student, fit = train(stages, folder)
     found = _validated(recipe, fit) if isinstance(recipe.task, NoTask) else _evaluate(setting, recipe, student, folder)
     ended = {"best_epoch": fit.best_epoch, "epochs": fit.epochs, "selected_by": recipe.train.select}
     return found | {"seed": stages.seed, **ended}

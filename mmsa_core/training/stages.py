@@ -31,6 +31,7 @@ from mmsa_core.training.saving import Saver
 from mmsa_core.training.teacher import Average, Fixed, Myself, Teacher, ensemble
 from mmsa_core.training.terms import Terms
 from mmsa_core.training.watcher import Watcher
+from mmsa_core.training.world import ALONE, World
 from mmsa_core.types import Batch, Modality, Outputs
 
 
@@ -45,6 +46,8 @@ class Stages:
     watcher: Watcher
     saver: Callable[[str], Saver] | None = None
     """What keeps the states of a stage; None keeps none."""
+    world: World = ALONE
+    """The processes that train together."""
 
     @property
     def train(self) -> Split:
@@ -109,6 +112,7 @@ class Stages:
             bucket=self.recipe.data.bucket,
             workers=self.recipe.data.workers,
             saver=self.saver("student") if self.saver else None,
+            world=self.world,
         )
 
     def network(self, section: ModelSection, role: str, train: Split) -> Model:
@@ -147,7 +151,7 @@ class Stages:
         if isinstance(chosen, SelfTeacher):
             return Myself(), None
         if isinstance(chosen, EmaTeacher):
-            return Average(student, chosen.decay), None
+            return Average(student, chosen.decay, self.world), None
         if isinstance(chosen, TrainedTeacher):
             taught = self._train_teacher(chosen)
             fixed = self._fixed(taught, taught)
@@ -168,7 +172,7 @@ class Stages:
             m: max(n, *(batching.needed(each).get(m, 1) for each in models)) for m, n in self.data.lengths.items()
         }
         reads = assemble.read_of_teacher(self.recipe)
-        return Fixed(network, self.recipe.train.batch_size, reads, lengths=lengths)
+        return Fixed(self.world.spread(network), self.recipe.train.batch_size, reads, lengths=lengths)
 
     def _try(self, network: Model, teacher: Teacher | None, modules: nn.ModuleDict) -> tuple[Tensor, Tensor]:
         """A step on a few samples without learning from it; logits and targets."""
@@ -220,6 +224,7 @@ class Stages:
             bucket=self.recipe.data.bucket,
             workers=self.recipe.data.workers,
             saver=self.saver("teacher") if self.saver else None,
+            world=self.world,
         ).fit(train, valid)
         return network.eval().requires_grad_(False)
 

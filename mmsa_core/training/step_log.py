@@ -11,6 +11,7 @@ from mmsa_core.model import Model
 from mmsa_core.training import nonfinite
 from mmsa_core.training.progress import Pending, Row
 from mmsa_core.training.terms import Terms
+from mmsa_core.training.world import ALONE, World
 from mmsa_core.types import Batch
 
 
@@ -57,11 +58,12 @@ def observations(terms: Terms) -> dict[str, Tensor]:
     return found
 
 
-def term_gradient(weighted: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+def term_gradient(weighted: Tensor, parameters: Sequence[Tensor], world: World = ALONE) -> Tensor:
     """Norm of one weighted term's gradient on parameters, zero where it has none."""
     if not weighted.requires_grad:
         return weighted.new_zeros(())
-    found = torch.autograd.grad(weighted, parameters, retain_graph=True, allow_unused=True)
+    own = torch.autograd.grad(weighted, parameters, retain_graph=True, allow_unused=True)
+    found = world.summed(own, parameters)
     return nn.utils.get_total_norm([g for g in found if g is not None])
 
 

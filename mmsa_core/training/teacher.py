@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmsa_core.corpora.batching import batches
 from mmsa_core.corpora.corpus import Split
 from mmsa_core.tasks import Regression, TaskBase
+from mmsa_core.training.world import ALONE, World
 from mmsa_core.types import Batch, Modality, Outputs, filled, lengthened, map_tensors, narrow
 
 
@@ -39,13 +40,12 @@ class Myself:
 class Average:
     """An exponential moving average of the student that sees the complete batch (Tarvainen and Valpola, 2017)."""
 
-    def __init__(self, student: nn.Module, decay: float) -> None:
-        self.average = MovingAverage(student, decay)
+    def __init__(self, student: nn.Module, decay: float, world: World = ALONE) -> None:
+        self.average, self.world = MovingAverage(student, decay), world
 
     def __call__(self, batch: Batch, student: Outputs, training: bool = True) -> Outputs:
         with torch.no_grad():
-            outputs: Outputs = self.average.network(batch)
-        return outputs
+            return self.world.run(self.average.network, batch)
 
     def updated(self, student: nn.Module) -> None:
         self.average.update(student)

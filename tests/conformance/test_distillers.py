@@ -9,6 +9,7 @@ from mmsa_core.components import Distiller, DistillerConfig
 from mmsa_core.testing import distillers
 from mmsa_core.types import Outputs
 
+CALLS = []
 NOISE = torch.Generator().manual_seed(0)
 
 
@@ -77,6 +78,7 @@ DEFECTS = [
         lambda s, t, b: s.logits.abs().sum() / (b.target != 0).sum(),
     ),
     ("claims", "the targets change the loss, and `targets` is False", labelled),
+    ("shares", "one of them finds another loss", lambda s, t, b: right(s, t, b) + len(CALLS.append(0) or CALLS)),
     ("dtypes", "fails in float64", lambda s, t, b: (s.joint @ torch.eye(s.joint.shape[1])).square().sum()),
     ("dtypes", "not finite in float16", lambda s, t, b: right(s, t, b) + (1e6 * s.joint).sum() * 0),
     ("seed", "gives another result in evaluation", lambda s, t, b: right(s, t, b) + torch.rand((), generator=NOISE)),

@@ -90,7 +90,9 @@ def test_a_table_of_what_holds(mmsa, third_party):
     labels = list(testing.LABELS)
     assert rows["distiller third.right"] == labels
     assert rows["distiller third.wrong"] == [label for label in labels if label != "teacher"] + ["teacher"]
-    assert rows["masker third.half"] == [label for label in labels if label not in ("finite", "teacher", "weights")]
+    assert rows["masker third.half"] == [
+        label for label in labels if label not in ("finite", "teacher", "shares", "weights")
+    ]
     assert rows["dataset third.remote"] == ["not", "tried"]
     assert rows["masker third.fading"] == ["build"]
     assert rows["distiller third.lost"] == ["broken"]
