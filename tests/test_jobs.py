@@ -172,6 +172,7 @@ def test_the_lock_is_held_as_long_as_any_process_may_write(make, tmp_path):
         pass
 
 
+@pytest.mark.slow
 @LINUX
 def test_killed_in_every_way_and_the_same_bytes(make, tmp_path):
     recipe = make.tiny(seeds=[1, 2], train={"epochs": 20, "batch_size": 4}, save={"steps": 1})

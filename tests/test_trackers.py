@@ -175,7 +175,7 @@ def soon_mute():
         server.shutdown()
 
 
-@pytest.mark.parametrize("server", ["mute", "soon_mute"])
+@pytest.mark.parametrize("server", ["mute", pytest.param("soon_mute", marks=pytest.mark.slow)])
 def test_a_server_that_never_answers(make, tmp_path, untracked, server, request):
     url, connections = request.getfixturevalue(server)
     recipe = tmp_path / "recipe.yaml"

@@ -65,6 +65,7 @@ ALLOWED = {
     ("mmsa_core/plugins/installed.py", "from_string"): "looks whether an entry point is well-formed; loads nothing",
     ("mmsa_core/plugins/naming.py", "importlib"): "whether there is a module of a name without dots; imports nothing",
     ("mmsa_core/export/exported.py", "torch.export.load"): "pt2 files of which the caller says that they are trusted",
+    ("mmsa_core/training/joining.py", "importlib"): "whether an optional library is there, by a literal",
     ("mmsa_core/export/formats.py", "importlib"): "whether optional libraries are there, by literals",
     ("mmsa_core/export/formats.py", "import_module"): "whether optional libraries are there, by literals",
     ("mmsa_core/__init__.py", "importlib"): "core's own modules, by a table of literals",

@@ -291,5 +291,6 @@ def test_it_is_listed_and_shown(mmsa):
     lines = [line.split()[:4] for line in mmsa("list", "importers").stdout.splitlines()]
     assert ["importer", "dmd", "mmsa-dmd", "0.1.0"] in lines
     page = mmsa("show", "dmd").stdout
-    assert page.startswith("importer dmd (mmsa-dmd 0.1.0)\n\nThe network of a checkpoint of DMD's public code")
+    assert page.startswith("importer dmd (mmsa-dmd 0.1.0)\n\nCheckpoints of DMD's public code")
+    assert "\n\nThe network of a checkpoint of DMD's public code" in page
     assert "--set model.fusion.heads=N" in page
