@@ -163,7 +163,7 @@ def test_the_command(mmsa, recipe, tmp_path):
     [
         (
             ["--drop", "distillers.scd", "--drop", "teacher"],
-            "without-teacher: distillers.scd: 'corrkd.scd' needs a teacher",
+            "needs a teacher; set for example teacher.kind: trained",
         ),
         (["--drop", "distillers.scd", "--protocol", "outer"], "outer"),
         (["--drop", "distillers.scd", "--set", "model.dim=0"], "model.dim"),

@@ -25,6 +25,8 @@ from mmsa_core.tasks import Bins
 from mmsa_core.training.teacher import Average, Myself
 from mmsa_core.types import Batch, Outputs
 
+pytestmark = pytest.mark.needs("mmsa-corrkd")
+
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 

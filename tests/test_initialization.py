@@ -127,6 +127,7 @@ def test_a_run_of_several_seeds(make, tmp_path):
         started(make, tmp_path / "nowhere")
 
 
+@pytest.mark.needs("mmsa-corrkd")
 def test_a_run_that_starts_from_another(make, tmp_path, monkeypatch, pretrained, capsys):
     """The path is made absolute, the weights are named by their digest, and the terms keep their own parameters."""
     monkeypatch.chdir(pretrained.parent)

@@ -14,6 +14,8 @@ from mmsa_core.errors import UserError
 from mmsa_core.recipes.recipe import Recipe
 from mmsa_core.training.world import ALONE, World, check
 
+pytestmark = pytest.mark.needs("mmsa-corrkd", "mmsa-dmd")
+
 PROGRAM = Path(__file__).with_name("together.py")
 ROOT = Path(__file__).parents[1]
 ENCODER = {"name": "transformer", "layers": 1, "heads": 2, "dropout": 0.0}

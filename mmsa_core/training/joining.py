@@ -60,4 +60,4 @@ def _together(kind: str) -> Iterator[World]:
         if world.rank == 0 and not world.busy:
             with suppress(Lost):
                 world.told(None)  # nothing is left to do
-    state.destroy_process_group()
+        state.destroy_process_group()  # also behind an error: gloo's threads may abort a process that ends without it

@@ -85,11 +85,18 @@ def written(found, program, form, path):
     return opened(path, form)
 
 
+NEEDS = {"corrkd, gru, tensor": ["mmsa-corrkd"], "dmd as published": ["mmsa-dmd"]}
 SLOW = {"crossmodal of any length", "crossmodal as published", "dmd as published"}
 
 
 @pytest.mark.parametrize(
-    "network", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NETWORKS]
+    "network",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.needs(*NEEDS.get(name, ())), *([pytest.mark.slow] if name in SLOW else [])]
+        )
+        for name in NETWORKS
+    ],
 )
 def test_both_files_answer_as_the_network(network, tmp_path):
     found = student(*NETWORKS[network])

@@ -146,6 +146,7 @@ def test_another_file_is_refused(name, content, tmp_path):
         mmsa_core.load_exported(tmp_path / name, trusted=True)
 
 
+@pytest.mark.needs("mmsa-corrkd")
 @pytest.mark.skipif(not MOSI.is_file(), reason="shared/data is not here")
 def test_the_test_split_of_mosi_is_predicted_as_by_the_run(mmsa, tmp_path):
     root = Path(__file__).parents[2]

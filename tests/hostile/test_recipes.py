@@ -38,6 +38,7 @@ def test_changed_recipes_are_trained_or_refused(hostile, tmp_path_factory, rando
     assert wrong is None, f"{wrong}\n{text}"
 
 
+@pytest.mark.needs("mmsa-corrkd")
 @settings(FEW, max_examples=max(6, EXAMPLES // 10))
 @given(
     fusion=st.sampled_from(FUSIONS),

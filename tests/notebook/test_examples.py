@@ -17,6 +17,7 @@ def test_there_are_three():
     assert [path.stem for path in EXAMPLES] == ["own_data", "own_distiller", "train_and_compare"]
 
 
+@pytest.mark.needs("mmsa-corrkd")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(path, tmp_path):
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
