@@ -12,7 +12,8 @@ from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
-from mmsa_core.recipes.recipe import ModelSection, Recipe
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.sections import ModelSection
 from mmsa_core.tasks import NoTask, Regression, TaskBase
 from mmsa_core.types import Batch, Modality, Outputs
 

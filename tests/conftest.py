@@ -1,7 +1,11 @@
 """What several tests need: a small recipe and its data."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: children would not hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -103,3 +107,24 @@ class Tools:
 @pytest.fixture(scope="session")
 def make():
     return Tools
+
+
+@pytest.fixture
+def quick_bench(tmp_path):
+    """Runs a file of bench/ in its quick form: the figures that it wrote, and what it printed."""
+    bench = Path(__file__).resolve().parents[1] / "bench"
+
+    def run(name, *options):
+        given = ("--quick", "--threads", "1", *options, "--json", "bench.json")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", bench / name, *given],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / "bench.json").read_text()), done.stdout
+
+    return run

@@ -1,8 +1,5 @@
 """The bench runs end to end, its loops are the terms, and a training step never waits for the device."""
 
-import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -51,18 +48,8 @@ def made(bench):
 
 
 @pytest.mark.slow
-def test_quick_bench_end_to_end(tmp_path):
-    out = tmp_path / "bench.json"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", BENCH / "train.py", "--quick", "--threads", "1", "--json", out],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text())
+def test_quick_bench_end_to_end(quick_bench):
+    found, printed = quick_bench("train.py")
     assert set(found) == {
         *("quick", "environment", "size", "seed", "full_run", "loops_equal", "cache", "loops", "inference"),
         *("peak_mebibytes", "targets"),
@@ -86,8 +73,8 @@ def test_quick_bench_end_to_end(tmp_path):
     subsets = {"text", "audio", "vision", "text+audio", "text+vision", "audio+vision", "text+audio+vision"}
     assert {batch: set(each) for batch, each in found["inference"].items()} == {"1": subsets, "16": subsets}
     assert 0 < found["peak_mebibytes"]["full_run"] <= found["peak_mebibytes"]["bench"]
-    assert "teacher cache" in done.stdout
-    assert "peak memory" in done.stdout
+    assert "teacher cache" in printed
+    assert "peak memory" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The bench of data runs end to end; all sides give the same batches, or it fails."""
 
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,23 +10,8 @@ BENCH = Path(__file__).resolve().parents[1] / "bench" / "data.py"
 
 
 @pytest.mark.slow
-def test_quick_bench_end_to_end(tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            BENCH,
-            *(["--quick", "--threads", "1", "--rounds", "2", "--json", "bench.json", "--folder", "."]),
-        ],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "bench.json").read_text())
+def test_quick_bench_end_to_end(quick_bench, tmp_path):
+    found, printed = quick_bench("data.py", "--rounds", "2", "--folder", ".")
     assert set(found) == {"quick", "environment", "size", "corpus", "ours", "peer", "views", "ratios", "targets"}
     assert found["quick"] is True
     assert found["targets"] == []
@@ -44,7 +27,7 @@ def test_quick_bench_end_to_end(tmp_path):
     assert ours["min"] / peer["max"] <= ratio["median"] * 1.0001
     assert ratio["median"] <= ours["max"] / peer["min"] * 1.0001
     assert found["corpus"]["ours_gigabytes"] < found["corpus"]["pickle_gigabytes"]
-    assert "mean length" in done.stdout
+    assert "mean length" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]  # the corpora are gone
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmsa_core import assemble, registry, testing
 from mmsa_core.missing import Draw
-from mmsa_core.recipes.recipe import ModelSection
+from mmsa_core.recipes.sections import ModelSection
 
 ENCODERS = {
     "corrkd.encoder": {"heads": 2, "layers": 1},

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmsa_core.components import Context, Distiller, DistillerConfig, Encoder, OptimizerConfig
 from mmsa_core.corpora.corpus import SCORE, Split
-from mmsa_core.recipes.recipe import Train
+from mmsa_core.recipes.sections import Train
 from mmsa_core.tasks import Regression
 from mmsa_core.training.optimization import Plateau, Updates, by_rate
 from mmsa_core.training.runner import Terms, Trainer

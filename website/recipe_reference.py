@@ -7,7 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 import fields
 from pydantic import BaseModel
 
-from mmsa_core.recipes.recipe import Named, Recipe
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.sections import Named
 
 HEAD = """# Recipe reference
 

@@ -16,9 +16,9 @@ from mmsa_core.corpora.corpus import Corpus
 from mmsa_core.datasets.recognition import Looks, recognise
 from mmsa_core.errors import UserError
 from mmsa_core.recipes import recipe_file
-from mmsa_core.recipes.recipe import Data
 from mmsa_core.recipes.recipe_defects import describe
 from mmsa_core.recipes.recipe_yaml import KeyPath
+from mmsa_core.recipes.sections import Data
 
 
 class Section(Closed):

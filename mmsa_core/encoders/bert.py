@@ -19,7 +19,7 @@ from mmsa_core.encoders import masked, pretrained, tokens
 from mmsa_core.encoders.tokens import Special
 from mmsa_core.errors import UserError
 from mmsa_core.example import Example, Untried
-from mmsa_core.recipes.recipe import Encoder as EncoderConfig
+from mmsa_core.recipes.sections import Encoder as EncoderConfig
 from mmsa_core.types import Encoded, Modality
 
 Then = Annotated[EncoderConfig, WithJsonSchema({"type": "object", "required": ["name"]})]

@@ -16,8 +16,8 @@ from mmsa_core.errors import UserError
 from mmsa_core.evaluation.protocol import Average, Condition, Protocol
 from mmsa_core.maskers.pattern import Pattern
 from mmsa_core.recipes import recipe_yaml
-from mmsa_core.recipes.recipe import Masker
 from mmsa_core.recipes.recipe_defects import describe
+from mmsa_core.recipes.sections import Masker
 from mmsa_core.types import Modality
 
 SHORT = {"inter": "corrkd-inter", "intra": "corrkd-intra"}

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from mmsa_core.recipes.recipe import Teacher
 from mmsa_core.recipes.recipe_yaml import KeyPath
+from mmsa_core.recipes.teachers import Teacher
 from mmsa_core.tasks import Task
 
 

@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from mmsa_core import registry
 from mmsa_core.errors import UserError
-from mmsa_core.recipes.recipe import Named, term_label
+from mmsa_core.recipes.recipe import term_label
+from mmsa_core.recipes.sections import Named
 from mmsa_core.types import Outputs
 
 Sections = dict[str, Any]

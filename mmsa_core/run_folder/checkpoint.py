@@ -24,7 +24,8 @@ from mmsa_core import assemble, limits
 from mmsa_core.errors import UserError
 from mmsa_core.model import Model
 from mmsa_core.recipes import recipe_file
-from mmsa_core.recipes.recipe import ModelSection, Recipe
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.sections import ModelSection
 from mmsa_core.run_folder import by_hand, sealed
 from mmsa_core.tasks import NoTask
 from mmsa_core.types import Modality

@@ -17,7 +17,9 @@ from mmsa_core.errors import Interrupted, UserError
 from mmsa_core.evaluation.evaluation import references, summarize
 from mmsa_core.execution.executor import Failure
 from mmsa_core.recipes import recipe_file
-from mmsa_core.recipes.recipe import EnsembleTeacher, Init, ModelSection, Recipe, RunTeacher, TrainedTeacher
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.sections import Init, ModelSection
+from mmsa_core.recipes.teachers import EnsembleTeacher, RunTeacher, TrainedTeacher
 from mmsa_core.run_folder import by_hand, checkpoint, lock
 from mmsa_core.tasks import NoTask
 from mmsa_core.tracking import wandb_tracking

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from mmsa_core.components import Encoder, OptimizerConfig
-from mmsa_core.recipes.recipe import Train
+from mmsa_core.recipes.sections import Train
 from mmsa_core.training import nonfinite, restoring
 from mmsa_core.training.precision import Scale
 from mmsa_core.training.terms import Terms

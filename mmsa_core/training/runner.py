@@ -19,7 +19,7 @@ from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import Together
 from mmsa_core.missing import Draw, derive
 from mmsa_core.model import Model
-from mmsa_core.recipes.recipe import Train
+from mmsa_core.recipes.sections import Train
 from mmsa_core.tasks import NoTask, TaskBase
 from mmsa_core.training import nonfinite, precision, restoring, step_log
 from mmsa_core.training.complaints import complaints

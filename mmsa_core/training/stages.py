@@ -13,15 +13,9 @@ from mmsa_core.corpora.corpus import Split
 from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
 from mmsa_core.model import Model
-from mmsa_core.recipes.recipe import (
-    EmaTeacher,
-    EnsembleTeacher,
-    ModelSection,
-    Recipe,
-    RunTeacher,
-    SelfTeacher,
-    TrainedTeacher,
-)
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.sections import ModelSection
+from mmsa_core.recipes.teachers import EmaTeacher, EnsembleTeacher, RunTeacher, SelfTeacher, TrainedTeacher
 from mmsa_core.run_folder import checkpoint, sealed
 from mmsa_core.tasks import NoTask
 from mmsa_core.training import earlier

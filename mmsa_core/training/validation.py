@@ -12,7 +12,7 @@ from mmsa_core.corpora.batching import batches, lengths_of
 from mmsa_core.corpora.corpus import Split
 from mmsa_core.evaluation.asking import predict
 from mmsa_core.missing import Draw, derive
-from mmsa_core.recipes.recipe import Train
+from mmsa_core.recipes.sections import Train
 from mmsa_core.tasks import NoTask, TaskBase
 from mmsa_core.training.teacher import Teacher
 from mmsa_core.training.terms import Terms, mean_loss

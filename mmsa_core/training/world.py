@@ -16,7 +16,8 @@ from torch import Tensor
 from mmsa_core.corpora.corpus import CPU
 from mmsa_core.errors import UserError
 from mmsa_core.missing import derive
-from mmsa_core.recipes.recipe import Recipe, TrainedTeacher
+from mmsa_core.recipes.recipe import Recipe
+from mmsa_core.recipes.teachers import TrainedTeacher
 from mmsa_core.training.gathering import gathered, talking
 from mmsa_core.types import Batch, Outputs, map_tensors
 

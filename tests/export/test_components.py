@@ -10,7 +10,7 @@ from mmsa_core.errors import UserError
 from mmsa_core.export import checking, formats
 from mmsa_core.export.exported import FORMAT, opened
 from mmsa_core.export.student import Student
-from mmsa_core.recipes.recipe import ModelSection
+from mmsa_core.recipes.sections import ModelSection
 from mmsa_core.tasks import BinaryLabels, Bins, Classification, Regression
 
 CHANNELS, LENGTHS = {"text": 5, "audio": 3}, {"text": 6, "audio": 8}
